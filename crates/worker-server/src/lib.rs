@@ -1,0 +1,1 @@
+//! Transport of a worker server.
