@@ -1,1 +1,17 @@
-//! The N-API edge.
+//! The N-API edge: converts, calls, returns. It decides nothing.
+
+mod callbacks;
+mod errors;
+mod fleets;
+mod native_server;
+mod raw;
+mod runtime;
+
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+
+/// Adds the hand-made functions to what napi-derive exports.
+#[napi(module_exports)]
+pub fn add_raw_functions(exports: Object, env: Env) -> Result<()> {
+    errors::check(raw::register(env.raw(), exports.raw()))
+}

@@ -1,4 +1,5 @@
 import { WorkerServer, type WorkerServerLogger, type WorkerServerOptions } from "../../index.js";
+import { TestWorker } from "./test-worker";
 
 export interface LogLine {
   level: "debug" | "info" | "warn" | "error";
@@ -30,18 +31,29 @@ export class RecordingLogger implements WorkerServerLogger {
 
 const running = new Set<WorkerServer>();
 
+/** A server that was not started; `stopServers` in `afterEach` ends it all the same. */
+export function createServer(options: Partial<WorkerServerOptions> = {}): {
+  server: WorkerServer;
+  logger: RecordingLogger;
+} {
+  const logger = new RecordingLogger();
+  const server = new WorkerServer({ port: 0, logger, ...options });
+  running.add(server);
+  return { server, logger };
+}
+
 /** A server on a free port; `stopServers` in `afterEach` ends it. */
 export async function startServer(
   options: Partial<WorkerServerOptions> = {},
 ): Promise<{ server: WorkerServer; port: number; logger: RecordingLogger }> {
-  const logger = new RecordingLogger();
-  const server = new WorkerServer({ port: 0, logger, ...options });
-  running.add(server);
+  const { server, logger } = createServer(options);
   await server.start();
   return { server, port: server.port, logger };
 }
 
+/** Drops all test workers first, so that no socket of theirs holds a `stop()`. */
 export async function stopServers(): Promise<void> {
+  TestWorker.dropAll();
   const all = [...running];
   running.clear();
   await Promise.all(all.map((server) => server.stop()));

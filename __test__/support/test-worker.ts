@@ -33,10 +33,12 @@ export function model(modelId: string): Record<string, unknown> {
 /** A real WebSocket client that keeps what it received in order, so a test never misses a frame. */
 export class TestWorker {
   readonly closed: Promise<{ code: number; reason: string }>;
+  static readonly #all = new Set<TestWorker>();
   readonly #received: string[] = [];
   readonly #waiting: ((text: string) => void)[] = [];
 
   private constructor(readonly socket: WebSocket) {
+    TestWorker.#all.add(this);
     this.closed = new Promise((resolve) => {
       socket.once("close", (code, reason) => resolve({ code, reason: reason.toString() }));
     });
@@ -56,6 +58,12 @@ export class TestWorker {
     const worker = new TestWorker(socket);
     await once(socket, "open");
     return worker;
+  }
+
+  /** Cuts every socket that a test left open. */
+  static dropAll(): void {
+    for (const worker of TestWorker.#all) worker.socket.terminate();
+    TestWorker.#all.clear();
   }
 
   /** Opens a socket, registers and waits for the positive acknowledgement. */

@@ -1,1 +1,12 @@
-//! Pure logic of a worker server.
+//! Pure logic of a worker server: what a worker's text frames mean and what is
+//! answered ([`protocol`]), which worker gets the next request ([`pool`]), and
+//! who may register ([`auth`]).
+//!
+//! Nothing here opens a socket, spawns a task or reads a clock: text and times
+//! come in as arguments, decisions and bytes go out.
+
+#![forbid(unsafe_code)]
+
+pub mod auth;
+pub mod pool;
+pub mod protocol;

@@ -1,1 +1,34 @@
-//! Transport of a worker server.
+//! The transport of a worker server: it owns the port, the workers' connections and the clock of
+//! their liveness. It knows nothing of JavaScript and sets no policy beyond its [`Limits`].
+//!
+//! A [`Server`] accepts connections on tokio tasks. What its owner must see comes out of an
+//! [`EventQueue`] in order; the owner applies it on one thread through a [`Fleet`], which joins
+//! the pool of `worker-core` with the live connections.
+
+mod bridge;
+mod clock;
+mod connection;
+mod events;
+mod fleet;
+mod limits;
+mod listener;
+mod outbox;
+mod panics;
+mod registry;
+mod server;
+mod session;
+mod stream;
+mod upgrade;
+mod websocket;
+
+pub use bridge::{Bridge, BridgeRead};
+pub use clock::Clock;
+pub use connection::{CloseInfo, Connection};
+pub use events::{Event, EventQueue, Text};
+pub use fleet::{Fleet, WorkerView};
+pub use limits::Limits;
+pub use listener::{Address, ListenError};
+pub use outbox::SendError;
+pub use panics::caught;
+pub use server::{Server, ServerOptions};
+pub use worker_core as core;

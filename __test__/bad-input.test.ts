@@ -1,0 +1,366 @@
+import type { WorkerServer } from "../index.js";
+import { handledSoFar } from "./support/barrier";
+import { recordEvents } from "./support/events";
+import { RecordingLogger, startServer, stopServers } from "./support/test-server";
+import { TestWorker, capabilities, model, registration } from "./support/test-worker";
+import { until } from "./support/until";
+
+afterEach(stopServers);
+
+interface Scene {
+  server: WorkerServer;
+  port: number;
+  logger: RecordingLogger;
+  /** A worker that does nothing wrong and must not notice anything. */
+  bystander: TestWorker & { ack: any };
+}
+
+async function scene(): Promise<Scene> {
+  const { server, port, logger } = await startServer();
+  const bystander = await TestWorker.register(port, { workerId: "bystander" });
+  return { server, port, logger, bystander };
+}
+
+/** The bystander still has its socket, its session and the server's attention. */
+async function expectUnharmed({ server, bystander }: Scene): Promise<void> {
+  await bystander.roundTrip("bystander");
+  const info = server.getWorkerInfo().find(({ id }) => id === "bystander");
+  expect(info?.sessionId).toBe(bystander.ack.sessionId);
+  expect(server.send("bystander", { type: "still there?" })).toBe(true);
+  expect(await bystander.next()).toEqual({ type: "still there?" });
+}
+
+const REFUSAL =
+  '{"type":"worker_registration_ack","success":false,"error":"Invalid registration message"}';
+
+const invalidRegistrations: [string, Record<string, unknown>][] = [
+  ["no capabilities", { capabilities: undefined }],
+  ["null as capabilities", { capabilities: null }],
+  ["a string as capabilities", { capabilities: "all" }],
+  ["an array as capabilities", { capabilities: [] }],
+  ["no models", { capabilities: capabilities({ models: undefined }) }],
+  ["null as models", { capabilities: capabilities({ models: null }) }],
+  ["a string as models", { capabilities: capabilities({ models: "sonnet" }) }],
+  ["an object as models", { capabilities: capabilities({ models: { length: 1 } }) }],
+  ["a null model", { capabilities: capabilities({ models: [model("a"), null] }) }],
+  ["a model that is a string", { capabilities: capabilities({ models: ["sonnet"] }) }],
+  ["a model without modelId", { capabilities: capabilities({ models: [{}] }) }],
+  ["a modelId that is a number", { capabilities: capabilities({ models: [{ modelId: 5 }] }) }],
+  ["a modelId that is null", { capabilities: capabilities({ models: [{ modelId: null }] }) }],
+  ["a negative limit", { capabilities: capabilities({ maxConcurrentRequests: -1 }) }],
+  ["a limit that is a string", { capabilities: capabilities({ maxConcurrentRequests: "4" }) }],
+  ["a limit that is null", { capabilities: capabilities({ maxConcurrentRequests: null }) }],
+  ["no id", { workerId: undefined }],
+  ["null as id", { workerId: null }],
+  ["an object as id", { workerId: { a: 1 } }],
+  ["an array as id", { workerId: ["bystander"] }],
+  ["an id over 1 KiB", { workerId: "i".repeat(1_025) }],
+  ["a name over 1 KiB", { workerName: "n".repeat(1_025) }],
+  [
+    "more than 10,000 models",
+    { capabilities: capabilities({ models: Array(10_001).fill({ modelId: "m" }) }) },
+  ],
+];
+
+describe("an invalid registration", () => {
+  test.each(invalidRegistrations)(
+    "is refused and the socket closed with 4002: %s",
+    async (_case, overrides) => {
+      const stage = await scene();
+      const worker = await TestWorker.connect(stage.port);
+
+      worker.send(registration(overrides));
+
+      expect(await worker.nextText()).toBe(REFUSAL);
+      expect(await worker.closed).toEqual({ code: 4002, reason: "Invalid registration" });
+      expect(stage.server.getWorkerCount()).toBe(1);
+      await expectUnharmed(stage);
+    },
+  );
+
+  test("is refused with a limit that is no finite number (1e999)", async () => {
+    const { port } = await scene();
+    const worker = await TestWorker.connect(port);
+
+    worker.sendText(
+      '{"type":"worker_registration","workerId":"w","workerName":"W",' +
+        '"capabilities":{"models":[],"maxConcurrentRequests":1e999}}',
+    );
+
+    expect(await worker.nextText()).toBe(REFUSAL);
+  });
+
+  test("is refused if it consists of its type alone", async () => {
+    const { port } = await scene();
+    const worker = await TestWorker.connect(port);
+
+    worker.send({ type: "worker_registration" });
+
+    expect(await worker.nextText()).toBe(REFUSAL);
+  });
+
+  test("is warned about once, with the worker id, and calls no handler", async () => {
+    const { server, port, logger } = await scene();
+    const events = recordEvents(server);
+    const worker = await TestWorker.connect(port);
+    logger.lines.length = 0;
+
+    worker.send(registration({ capabilities: null }));
+    await until(() => logger.lines.length >= 2, "the close is logged");
+
+    expect(logger.lines).toEqual([
+      {
+        level: "warn",
+        message: "Invalid registration message from worker",
+        rest: [{ workerId: "worker-1" }],
+      },
+      {
+        level: "debug",
+        message: "Unregistered WebSocket connection closed",
+        rest: [{ code: 4002, reason: "Invalid registration" }],
+      },
+    ]);
+    expect(events).toEqual({ connected: [], disconnected: [] });
+  });
+
+  test("does not replace the worker whose id it names", async () => {
+    const stage = await scene();
+    const worker = await TestWorker.connect(stage.port);
+
+    worker.send(registration({ workerId: "bystander", capabilities: null }));
+    await worker.closed;
+
+    await expectUnharmed(stage);
+  });
+
+  test("is the last thing evaluated on its socket", async () => {
+    const { server, port, logger } = await scene();
+    const { connected } = recordEvents(server);
+    const messages: unknown[] = [];
+    server.onWorkerMessage("report", (_worker, message) => messages.push(message));
+    const worker = await TestWorker.connect(port);
+
+    worker.send(registration({ capabilities: null }));
+    worker.send(registration());
+    worker.send({ type: "report" });
+    await worker.closed;
+    await until(
+      () => logger.of("Unregistered WebSocket connection closed").length > 0,
+      "the server notices the close",
+    );
+
+    expect(await worker.nextText()).toBe(REFUSAL);
+    expect(worker.unread).toBe(0);
+    expect(connected).toEqual([]);
+    expect(messages).toEqual([]);
+  });
+
+  test("of a name and an id of exactly 1 KiB is none", async () => {
+    const { server, port } = await scene();
+
+    await TestWorker.register(port, { workerId: "i".repeat(1_024), workerName: "n".repeat(1_024) });
+
+    expect(server.getWorkerCount()).toBe(2);
+  });
+});
+
+describe("a text that is no message", () => {
+  const invalidJson = ["", " ", "{", '{"type":"x",}', "{'type':'x'}", "NaN", "undefined", "\ufeff{}"];
+  const typeless = ["null", "true", "5", '"worker_registration"', "[]", '[{"type":"x"}]', "{}"];
+  const wrongTypes = ['{"type":null}', '{"type":5}', '{"type":["heartbeat"]}', '{"type":{}}'];
+
+  test.each(invalidJson)("%j is warned about as invalid JSON and the socket stays", async (text) => {
+    await expectWarning(text, "Invalid JSON message from worker");
+  });
+
+  test.each([...typeless, ...wrongTypes])(
+    "%s is warned about as missing its type and the socket stays",
+    async (text) => {
+      await expectWarning(text, "Message missing type field");
+    },
+  );
+
+  test("that is binary and not UTF-8 is warned about as invalid JSON", async () => {
+    await expectWarning(Buffer.from([0xff, 0xfe, 0x00]), "Invalid JSON message from worker");
+  });
+
+  async function expectWarning(data: string | Buffer, message: string): Promise<void> {
+    const stage = await scene();
+    const worker = await TestWorker.register(stage.port);
+    stage.logger.lines.length = 0;
+
+    worker.socket.send(data);
+    await handledSoFar(stage.server, worker);
+
+    expect(stage.logger.lines).toEqual([{ level: "warn", message, rest: [] }]);
+    await worker.roundTrip();
+    await expectUnharmed(stage);
+  }
+
+  test.each(["null", "", "[]", '{"type":5}'])(
+    "%j is survived from a socket that never registers",
+    async (text) => {
+      const stage = await scene();
+      const socket = await TestWorker.connect(stage.port);
+
+      socket.sendText(text);
+      await handledSoFar(stage.server, socket);
+
+      await expectUnharmed(stage);
+    },
+  );
+});
+
+describe("JSON that stricter parsers refuse", () => {
+  /** What the handler of "odd" gets for the text. */
+  async function delivered(text: string): Promise<any> {
+    const { server, port } = await startServer();
+    const messages: unknown[] = [];
+    server.onWorkerMessage("odd", (_worker, message) => messages.push(message));
+    const worker = await TestWorker.register(port);
+    worker.sendText(text);
+    await handledSoFar(server, worker);
+    expect(messages).toHaveLength(1);
+    return messages[0];
+  }
+
+  test("a number too large is Infinity", async () => {
+    expect(await delivered('{"type":"odd","n":1e999}')).toEqual({ type: "odd", n: Infinity });
+  });
+
+  test("a lone surrogate is kept", async () => {
+    expect(await delivered('{"type":"odd","s":"\\ud800"}')).toEqual({ type: "odd", s: "\ud800" });
+  });
+
+  test("the last of two keys wins", async () => {
+    expect(await delivered('{"n":1,"type":"other","type":"odd","n":2}')).toEqual({
+      type: "odd",
+      n: 2,
+    });
+  });
+
+  test('an escaped "type" key is the type', async () => {
+    expect(await delivered('{"\\u0074ype":"o\\u0064d"}')).toEqual({ type: "odd" });
+  });
+
+  test("a nested type is not the type", async () => {
+    expect(await delivered('{"a":{"type":"x"},"type":"odd","b":[{"type":"y"}]}')).toMatchObject({
+      type: "odd",
+    });
+  });
+
+  test("a value nested a million deep is delivered", async () => {
+    const depth = 1_000_000;
+
+    const message = await delivered(`{"type":"odd","v":${"[".repeat(depth)}${"]".repeat(depth)}}`);
+
+    let levels = 0;
+    for (let value = message.v; value !== undefined; value = value[0]) levels += 1;
+    expect(levels).toBe(depth);
+  });
+});
+
+describe("odd JSON in a registration", () => {
+  test("of two ids the last one counts", async () => {
+    const { server, port } = await scene();
+    const worker = await TestWorker.connect(port);
+    const text = JSON.stringify(registration()).replace(
+      '"workerId":"worker-1"',
+      '"workerId":"bystander","workerId":"other"',
+    );
+
+    worker.sendText(text);
+
+    expect(await worker.next()).toMatchObject({ success: true });
+    expect(server.getWorkerInfo().map((info) => info.id)).toEqual(["bystander", "other"]);
+  });
+
+  test("lone surrogates in ids keep two workers apart", async () => {
+    const { server, port } = await startServer();
+
+    await TestWorker.register(port, { workerId: "\ud800" });
+    const second = await TestWorker.register(port, { workerId: "\ud801" });
+
+    expect(server.getWorkerInfo().map((info) => info.id)).toEqual(["\ud800", "\ud801"]);
+    expect(server.send("\ud801", { type: "hello" })).toBe(true);
+    expect(await second.next()).toEqual({ type: "hello" });
+  });
+
+  test("a lone surrogate as message type finds its handler and no other", async () => {
+    const { server, port } = await startServer();
+    const calls: string[] = [];
+    server.onWorkerMessage("\ud800", () => calls.push("d800"));
+    server.onWorkerMessage("\ufffd", () => calls.push("fffd"));
+    const worker = await TestWorker.register(port);
+
+    worker.send({ type: "\ud800" });
+    await handledSoFar(server, worker);
+
+    expect(calls).toEqual(["d800"]);
+  });
+
+  test("metadata nested very deep harms nobody", async () => {
+    const stage = await scene();
+    const worker = await TestWorker.connect(stage.port);
+    const deep = `${"[".repeat(400_000)}${"]".repeat(400_000)}`;
+
+    worker.sendText(
+      `{"type":"worker_registration","workerId":"deep","workerName":"Deep",` +
+        `"capabilities":{"models":[],"maxConcurrentRequests":1,"metadata":${deep}}}`,
+    );
+
+    expect(await worker.next()).toMatchObject({ type: "worker_registration_ack" });
+    await expectUnharmed(stage);
+  });
+
+  test("an array nested a million deep is a message without type", async () => {
+    const stage = await scene();
+    const worker = await TestWorker.register(stage.port);
+    stage.logger.lines.length = 0;
+
+    worker.sendText("[".repeat(1_000_000) + "]".repeat(1_000_000));
+    await handledSoFar(stage.server, worker);
+
+    expect(stage.logger.lines).toEqual([
+      { level: "warn", message: "Message missing type field", rest: [] },
+    ]);
+  });
+});
+
+describe("size", () => {
+  test("a message over 1 MiB before registration ends that connection with 1009", async () => {
+    const stage = await scene();
+    const socket = await TestWorker.connect(stage.port);
+
+    socket.send({ type: "big", data: "x".repeat(1024 * 1024) });
+
+    expect((await socket.closed).code).toBe(1009);
+    await expectUnharmed(stage);
+  });
+
+  test("a message of 5 MiB from a registered worker is delivered", async () => {
+    const { server, port } = await startServer();
+    const lengths: number[] = [];
+    server.onWorkerMessage("big", (_worker, message) => {
+      lengths.push((message as unknown as { data: string }).data.length);
+    });
+    const worker = await TestWorker.register(port);
+
+    worker.send({ type: "big", data: "x".repeat(5 * 1024 * 1024) });
+    await handledSoFar(server, worker);
+
+    expect(lengths).toEqual([5 * 1024 * 1024]);
+  });
+
+  test("a message in more than 16,384 fragments ends that connection", async () => {
+    const stage = await scene();
+    const worker = await TestWorker.register(stage.port);
+
+    worker.socket.send("[", { fin: false });
+    for (let n = 0; n < 16_384; n++) worker.socket.send(" ", { fin: false });
+
+    await worker.closed;
+    await until(() => stage.server.getWorkerCount() === 1, "the offender leaves the pool");
+    await expectUnharmed(stage);
+  });
+});

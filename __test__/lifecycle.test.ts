@@ -1,0 +1,325 @@
+import { Agent, get } from "node:http";
+import { once } from "node:events";
+import { handledSoFar } from "./support/barrier";
+import { recordEvents } from "./support/events";
+import { freePort, refusalOf } from "./support/ports";
+import { createServer, startServer, stopServers } from "./support/test-server";
+import { TestWorker, registration } from "./support/test-worker";
+import { until } from "./support/until";
+
+afterEach(stopServers);
+
+const ALREADY_RUNNING = new Error("WorkerServer is already running");
+const STARTED = "HTTP + WebSocket server started";
+const STOPPED = "HTTP + WebSocket server stopped";
+
+/** An open socket that is no worker: `stop()` leaves it alone until its grace is over. */
+async function lingeringSocket(port: number): Promise<TestWorker> {
+  return TestWorker.connect(port);
+}
+
+describe("start()", () => {
+  test("resolves to undefined", async () => {
+    const { server } = createServer();
+
+    await expect(server.start()).resolves.toBeUndefined();
+  });
+
+  test("says once, with the bound port, that the server started", async () => {
+    const { logger, port } = await startServer();
+
+    expect(logger.lines).toEqual([{ level: "debug", message: STARTED, rest: [{ port }] }]);
+  });
+
+  test("a second call while starting is rejected and the first resolves", async () => {
+    const { server } = createServer();
+
+    const first = server.start();
+
+    await expect(server.start()).rejects.toThrow(ALREADY_RUNNING);
+    await expect(first).resolves.toBeUndefined();
+  });
+
+  test("a second call while running is rejected and the server stays usable", async () => {
+    const { server, port } = await startServer();
+
+    await expect(server.start()).rejects.toThrow(ALREADY_RUNNING);
+
+    await TestWorker.register(port);
+    expect(server.getWorkerCount()).toBe(1);
+  });
+
+  test("a call while stopping is rejected and the stop still completes", async () => {
+    const { server, port } = await startServer();
+    const lingering = await lingeringSocket(port);
+    const stopped = server.stop();
+
+    await expect(server.start()).rejects.toThrow(ALREADY_RUNNING);
+
+    await lingering.terminate();
+    await expect(stopped).resolves.toBeUndefined();
+  });
+});
+
+describe("stop()", () => {
+  test("of a server that was never started resolves and logs nothing", async () => {
+    const { server, logger } = createServer();
+
+    await expect(server.stop()).resolves.toBeUndefined();
+
+    expect(logger.lines).toEqual([]);
+  });
+
+  test("of a server already stopped resolves and logs nothing more", async () => {
+    const { server, logger } = await startServer();
+    await server.stop();
+
+    await expect(server.stop()).resolves.toBeUndefined();
+
+    expect(logger.of(STOPPED)).toHaveLength(1);
+  });
+
+  test("resolves to undefined and says that the server stopped", async () => {
+    const { server, logger } = await startServer();
+
+    await expect(server.stop()).resolves.toBeUndefined();
+
+    expect(logger.lines.at(-1)).toEqual({ level: "debug", message: STOPPED, rest: [] });
+  });
+
+  test("empties the pool in the call itself", async () => {
+    const { server, port } = await startServer();
+    await TestWorker.register(port);
+    await TestWorker.register(port, { workerId: "worker-2" });
+    expect(server.getWorkerCount()).toBe(2);
+
+    const stopped = server.stop();
+
+    expect(server.getWorkerCount()).toBe(0);
+    expect(server.getWorkerInfo()).toEqual([]);
+    expect(server.getAnyAvailableWorker()).toBeNull();
+    expect(server.send("worker-1", { type: "late" })).toBe(false);
+    await stopped;
+  });
+
+  test('closes every worker with 1001 "Server shutting down"', async () => {
+    const { server, port } = await startServer();
+    const workers = [
+      await TestWorker.register(port),
+      await TestWorker.register(port, { workerId: "worker-2" }),
+    ];
+
+    await server.stop();
+
+    const expected = { code: 1001, reason: "Server shutting down" };
+    expect(await Promise.all(workers.map((worker) => worker.closed))).toEqual([expected, expected]);
+  });
+
+  test("delivers what was sent before it", async () => {
+    const { server, port } = await startServer();
+    const worker = await TestWorker.register(port);
+
+    server.send("worker-1", { type: "last words" });
+    await server.stop();
+
+    expect(await worker.nextText()).toBe('{"type":"last words"}');
+  });
+
+  test("calls no disconnected handler and logs no disconnect", async () => {
+    const { server, port, logger } = await startServer();
+    const { disconnected } = recordEvents(server);
+    const worker = await TestWorker.register(port);
+    server.trackRequest("worker-1", "request-1");
+
+    await server.stop();
+    await worker.closed;
+
+    expect(disconnected).toEqual([]);
+    expect(logger.of("Worker disconnected")).toEqual([]);
+    expect(logger.of("Worker disconnected with pending requests")).toEqual([]);
+  });
+
+  test("clears the health timer", async () => {
+    const setInterval = jest.spyOn(globalThis, "setInterval");
+    const clearInterval = jest.spyOn(globalThis, "clearInterval");
+    const { server } = await startServer();
+    const timer = setInterval.mock.results[0]?.value;
+
+    const stopped = server.stop();
+
+    expect(clearInterval).toHaveBeenCalledWith(timer);
+    await stopped;
+    jest.restoreAllMocks();
+  });
+
+  test("called twice while stopping, both resolve and each says so", async () => {
+    const { server, logger, port } = await startServer();
+    await TestWorker.register(port);
+
+    await expect(Promise.all([server.stop(), server.stop()])).resolves.toEqual([
+      undefined,
+      undefined,
+    ]);
+
+    expect(logger.of(STOPPED)).toHaveLength(2);
+  });
+
+  test("drops an idle keep-alive connection at once", async () => {
+    const { server, port } = await startServer();
+    const agent = new Agent({ keepAlive: true });
+    const [response] = await once(get({ port, host: "127.0.0.1", agent }), "response");
+    const closed = once(response.socket, "close");
+    response.resume();
+    await once(response, "end");
+
+    const before = performance.now();
+    await server.stop();
+    await closed;
+
+    expect(performance.now() - before).toBeLessThan(2_000);
+    agent.destroy();
+  });
+
+  test("is not held by a worker that never answers the close frame", async () => {
+    const { server, port } = await startServer();
+    const worker = await TestWorker.register(port);
+    worker.socket.pause();
+
+    await expect(server.stop()).resolves.toBeUndefined();
+  }, 15_000);
+});
+
+describe("stop() while an unregistered socket is open", () => {
+  test("waits until that socket is gone", async () => {
+    const { server, port } = await startServer();
+    const lingering = await lingeringSocket(port);
+    const events: string[] = [];
+
+    const stopped = server.stop().then(() => events.push("stopped"));
+    await handledSoFar(server, lingering);
+    events.push("leaving");
+    await lingering.close();
+    await stopped;
+
+    expect(events).toEqual(["leaving", "stopped"]);
+  });
+
+  test("refuses new connections", async () => {
+    const { server, port } = await startServer();
+    const lingering = await lingeringSocket(port);
+
+    const stopped = server.stop();
+
+    expect(await refusalOf(port)).toBe("ECONNREFUSED");
+    await lingering.close();
+    await stopped;
+  });
+
+  test("serves it: a registration is accepted into the pool", async () => {
+    const { server, port } = await startServer();
+    const lingering = await lingeringSocket(port);
+
+    const stopped = server.stop();
+    lingering.send(registration());
+
+    expect(await lingering.next()).toMatchObject({ success: true });
+    expect(server.getWorkerCount()).toBe(1);
+    await lingering.close();
+    await stopped;
+  });
+
+  test("waits 5 seconds and then closes it", async () => {
+    const { server, port } = await startServer();
+    const lingering = await lingeringSocket(port);
+
+    const before = performance.now();
+    await server.stop();
+    const waited = performance.now() - before;
+
+    expect(waited).toBeGreaterThan(4_900);
+    expect(waited).toBeLessThan(9_000);
+    await lingering.closed;
+  }, 15_000);
+
+  test.each([0, 300])("waits only %i ms if timeoutMs says so", async (timeoutMs) => {
+    const { server, port } = await startServer();
+    const lingering = await lingeringSocket(port);
+
+    const before = performance.now();
+    await server.stop({ timeoutMs });
+    const waited = performance.now() - before;
+
+    expect(waited).toBeGreaterThan(timeoutMs - 10);
+    expect(waited).toBeLessThan(timeoutMs + 2_500);
+    await lingering.closed;
+  });
+});
+
+describe("start() and stop() in one tick", () => {
+  test("stop resolves and the start promise is rejected", async () => {
+    const { server } = createServer();
+
+    const [started, stopped] = await Promise.allSettled([server.start(), server.stop()]);
+
+    expect(stopped).toEqual({ status: "fulfilled", value: undefined });
+    expect(started).toEqual({ status: "rejected", reason: expect.any(Error) });
+  });
+
+  test("the server can be started afterwards", async () => {
+    const { server } = createServer();
+    await Promise.allSettled([server.start(), server.stop()]);
+
+    await server.start();
+
+    await TestWorker.register(server.port);
+    expect(server.getWorkerCount()).toBe(1);
+  });
+});
+
+describe("restart", () => {
+  test("works on the same object and the same port, many times", async () => {
+    const port = await freePort();
+    const { server } = createServer({ port });
+
+    for (let round = 1; round <= 5; round++) {
+      await server.start();
+      const worker = await TestWorker.register(port);
+      expect(server.getWorkerCount()).toBe(1);
+      await server.stop();
+      await worker.closed;
+    }
+
+    expect(await refusalOf(port)).toBe("ECONNREFUSED");
+  });
+
+  test("keeps message, connected and disconnected handlers", async () => {
+    const { server } = await startServer();
+    const { connected, disconnected } = recordEvents(server);
+    const messages: unknown[] = [];
+    server.onWorkerMessage("ping", (_worker, message) => messages.push(message));
+    await server.stop();
+
+    await server.start();
+    const worker = await TestWorker.register(server.port);
+    worker.send({ type: "ping", n: 1 });
+    await handledSoFar(server, worker);
+    await worker.close();
+    await until(() => disconnected.length > 0, "the disconnected handler runs");
+
+    expect(connected).toHaveLength(1);
+    expect(messages).toEqual([{ type: "ping", n: 1 }]);
+    expect(disconnected).toHaveLength(1);
+  });
+
+  test("starts with an empty pool", async () => {
+    const { server, port } = await startServer();
+    await TestWorker.register(port);
+    await server.stop();
+
+    await server.start();
+
+    expect(server.getWorkerCount()).toBe(0);
+    const again = await TestWorker.register(server.port);
+    expect(again.ack.success).toBe(true);
+  });
+});

@@ -1,0 +1,313 @@
+//! The first message of a worker.
+
+use std::borrow::Cow;
+
+use super::{Capabilities, WorkerId, json::Kind, text};
+
+/// A registration as it came in: raw JSON text of the parts that matter,
+/// nothing checked yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrationRequest<'a> {
+    pub(super) worker_id: Option<&'a str>,
+    pub(super) worker_name: Option<&'a str>,
+    pub(super) capabilities: Option<&'a str>,
+    pub(super) auth_token: Option<&'a str>,
+}
+
+/// How large the parts of a registration may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrationLimits {
+    /// Models per worker. Default 10,000.
+    pub max_models: usize,
+    /// Bytes of UTF-8 of an id that is a string. Default 1 KiB.
+    pub max_id_bytes: usize,
+    /// Bytes of UTF-8 of the name. Default 1 KiB.
+    pub max_name_bytes: usize,
+    /// Levels of arrays and objects in the capabilities, themselves included.
+    /// Default 128.
+    pub max_depth: usize,
+}
+
+/// A registration that may enter the pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration {
+    /// Who the worker is.
+    pub worker_id: WorkerId,
+    /// What it can do.
+    pub capabilities: Capabilities,
+}
+
+/// Why a registration is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidRegistration {
+    /// The id is missing, null, an object or an array.
+    #[error("workerId: expected a string, a number or a boolean")]
+    MissingWorkerId,
+    /// The id is longer than allowed.
+    #[error("workerId: longer than {limit} bytes")]
+    WorkerIdTooLong {
+        /// What is allowed, in bytes.
+        limit: usize,
+    },
+    /// The name is longer than allowed.
+    #[error("workerName: longer than {limit} bytes")]
+    WorkerNameTooLong {
+        /// What is allowed, in bytes.
+        limit: usize,
+    },
+    /// The capabilities are missing, null or not an object.
+    #[error("capabilities: expected an object")]
+    CapabilitiesNotAnObject,
+    /// The capabilities hold more levels of arrays and objects than allowed.
+    #[error("capabilities: nested deeper than {limit} levels")]
+    TooDeep {
+        /// What is allowed.
+        limit: usize,
+    },
+    /// The models are missing or not an array.
+    #[error("capabilities.models: expected an array")]
+    ModelsNotAnArray,
+    /// There are more models than allowed.
+    #[error("capabilities.models: more than {limit} models")]
+    TooManyModels {
+        /// What is allowed.
+        limit: usize,
+    },
+    /// A model is not an object, or its id is not a string.
+    #[error("capabilities.models[{index}]: expected an object with a string modelId")]
+    InvalidModel {
+        /// Position of the model, from 0.
+        index: usize,
+    },
+    /// The maximum is there but is not a finite number of at least 0.
+    #[error("capabilities.maxConcurrentRequests: expected a finite number >= 0")]
+    InvalidMaxConcurrentRequests,
+}
+
+impl RegistrationRequest<'_> {
+    /// Checks everything the pool depends on.
+    ///
+    /// A name that is missing or no string is accepted, and so is a missing
+    /// `maxConcurrentRequests`: such a worker is merely never selected.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong, in the order id, name, capabilities.
+    pub fn validate(
+        &self,
+        limits: &RegistrationLimits,
+    ) -> Result<Registration, InvalidRegistration> {
+        if exceeds(self.worker_id, limits.max_id_bytes) {
+            return Err(InvalidRegistration::WorkerIdTooLong { limit: limits.max_id_bytes });
+        }
+        let worker_id = self
+            .worker_id
+            .and_then(WorkerId::from_valid)
+            .ok_or(InvalidRegistration::MissingWorkerId)?;
+        if exceeds(self.worker_name, limits.max_name_bytes) {
+            return Err(InvalidRegistration::WorkerNameTooLong { limit: limits.max_name_bytes });
+        }
+        let capabilities = self.capabilities.ok_or(InvalidRegistration::CapabilitiesNotAnObject)?;
+        Ok(Registration { worker_id, capabilities: Capabilities::validated(capabilities, limits)? })
+    }
+
+    /// The token presented: `""` if it is absent or null, `None` if it is no
+    /// string and so can match no token. Lone surrogates become U+FFFD, as in
+    /// the UTF-8 that JavaScript would compare.
+    pub fn token(&self) -> Option<Cow<'_, str>> {
+        let Some(raw) = self.auth_token else {
+            return Some(Cow::Borrowed(""));
+        };
+        match Kind::of(raw) {
+            Kind::Null => Some(Cow::Borrowed("")),
+            Kind::String => Some(text::decode(raw)),
+            _ => None,
+        }
+    }
+
+    /// The raw JSON text of the id, for the log; `None` if the key is absent.
+    pub fn worker_id_json(&self) -> Option<&str> {
+        self.worker_id
+    }
+
+    /// The raw JSON text of the name; `None` if the key is absent.
+    pub fn worker_name_json(&self) -> Option<&str> {
+        self.worker_name
+    }
+
+    /// The raw JSON text of the capabilities; `None` if the key is absent.
+    pub fn capabilities_json(&self) -> Option<&str> {
+        self.capabilities
+    }
+}
+
+impl Default for RegistrationLimits {
+    fn default() -> Self {
+        Self { max_models: 10_000, max_id_bytes: 1024, max_name_bytes: 1024, max_depth: 128 }
+    }
+}
+
+/// Whether `raw` is a string of more than `limit` bytes.
+fn exceeds(raw: Option<&str>, limit: usize) -> bool {
+    raw.is_some_and(|raw| Kind::of(raw) == Kind::String && text::decoded_len(raw) > limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Inbound, classify},
+        *,
+    };
+
+    fn validate(members: &str) -> Result<Registration, InvalidRegistration> {
+        with_request(members, |request| request.validate(&RegistrationLimits::default()))
+    }
+
+    fn with_request<T>(members: &str, use_it: impl FnOnce(RegistrationRequest<'_>) -> T) -> T {
+        let text = format!("{{\"type\":\"worker_registration\"{members}}}");
+        match classify(&text) {
+            Inbound::Registration(request) => use_it(request),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn with_capabilities(json: &str) -> Result<Registration, InvalidRegistration> {
+        validate(&format!(",\"workerId\":\"w\",\"capabilities\":{json}"))
+    }
+
+    #[test]
+    fn a_usual_registration() {
+        let registration = validate(
+            r#","workerId":"w","workerName":"W","capabilities":{"models":[{"modelId":"m"}],"maxConcurrentRequests":2}"#,
+        )
+        .unwrap();
+        assert_eq!(registration.worker_id, WorkerId::from_text("w"));
+        assert_eq!(registration.capabilities.models, ["m"]);
+        assert_eq!(registration.capabilities.max_concurrent_requests, 2.0);
+    }
+
+    #[test]
+    fn ids() {
+        let rest = r#","capabilities":{"models":[]}"#;
+        for bad in ["", r#","workerId":null"#, r#","workerId":{}"#, r#","workerId":["w"]"#] {
+            assert_eq!(
+                validate(&format!("{bad}{rest}")),
+                Err(InvalidRegistration::MissingWorkerId),
+                "{bad}"
+            );
+        }
+        for good in ["5", "true", "\"\"", r#""\ud800""#] {
+            assert!(validate(&format!(",\"workerId\":{good}{rest}")).is_ok(), "{good}");
+        }
+        let fits = "x".repeat(1024);
+        assert!(validate(&format!(",\"workerId\":\"{fits}\"{rest}")).is_ok());
+        assert_eq!(
+            validate(&format!(",\"workerId\":\"{fits}y\"{rest}")),
+            Err(InvalidRegistration::WorkerIdTooLong { limit: 1024 })
+        );
+        let escaped = "\\u0041".repeat(1024);
+        assert!(validate(&format!(",\"workerId\":\"{escaped}\"{rest}")).is_ok());
+    }
+
+    #[test]
+    fn names() {
+        let rest = r#","workerId":1,"capabilities":{"models":[]}"#;
+        for good in ["null", "7", "[]", "\"n\""] {
+            assert!(validate(&format!(",\"workerName\":{good}{rest}")).is_ok(), "{good}");
+        }
+        assert_eq!(
+            validate(&format!(",\"workerName\":\"{}\"{rest}", "é".repeat(513))),
+            Err(InvalidRegistration::WorkerNameTooLong { limit: 1024 })
+        );
+    }
+
+    #[test]
+    fn capabilities_must_be_an_object() {
+        let problem = Err(InvalidRegistration::CapabilitiesNotAnObject);
+        assert_eq!(validate(",\"workerId\":1"), problem);
+        for bad in ["null", "[]", "5", "\"x\"", "true"] {
+            assert_eq!(with_capabilities(bad), problem, "{bad}");
+        }
+    }
+
+    #[test]
+    fn models() {
+        for bad in ["{}", r#"{"models":null}"#, r#"{"models":{}}"#, r#"{"models":[],"models":5}"#] {
+            assert_eq!(with_capabilities(bad), Err(InvalidRegistration::ModelsNotAnArray), "{bad}");
+        }
+        for bad in [
+            "null",
+            "5",
+            "\"m\"",
+            "[]",
+            "{}",
+            r#"{"modelId":5}"#,
+            r#"{"modelId":"a","modelId":null}"#,
+        ] {
+            let json = format!("{{\"models\":[{{\"modelId\":\"a\"}},{bad}]}}");
+            assert_eq!(
+                with_capabilities(&json),
+                Err(InvalidRegistration::InvalidModel { index: 1 }),
+                "{bad}"
+            );
+        }
+        let many = |count: usize| {
+            let models = vec![r#"{"modelId":"m"}"#; count].join(",");
+            with_capabilities(&format!("{{\"models\":[{models}]}}"))
+        };
+        assert!(many(10_000).is_ok());
+        assert_eq!(many(10_001), Err(InvalidRegistration::TooManyModels { limit: 10_000 }));
+    }
+
+    #[test]
+    fn maximum() {
+        for bad in ["null", "-1", "1e999", "\"5\"", "true", "[]", "-0.1"] {
+            let json = format!("{{\"models\":[],\"maxConcurrentRequests\":{bad}}}");
+            assert_eq!(
+                with_capabilities(&json),
+                Err(InvalidRegistration::InvalidMaxConcurrentRequests),
+                "{bad}"
+            );
+        }
+        for good in ["0", "-0", "0.5", "1e3"] {
+            let json = format!("{{\"models\":[],\"maxConcurrentRequests\":{good}}}");
+            assert!(with_capabilities(&json).is_ok(), "{good}");
+        }
+        let missing = with_capabilities(r#"{"models":[]}"#).unwrap();
+        assert!(missing.capabilities.max_concurrent_requests.is_nan());
+    }
+
+    #[test]
+    fn depth() {
+        let nested = |levels: usize| {
+            let value = "[".repeat(levels) + &"]".repeat(levels);
+            with_capabilities(&format!("{{\"models\":[],\"metadata\":{value}}}"))
+        };
+        assert!(nested(127).is_ok());
+        assert_eq!(nested(128), Err(InvalidRegistration::TooDeep { limit: 128 }));
+        assert_eq!(nested(500_000), Err(InvalidRegistration::TooDeep { limit: 128 }));
+    }
+
+    #[test]
+    fn tokens() {
+        let token = |members: &str| {
+            with_request(members, |request| request.token().map(|token| token.into_owned()))
+        };
+        assert_eq!(token("").as_deref(), Some(""));
+        assert_eq!(token(",\"authToken\":null").as_deref(), Some(""));
+        assert_eq!(token(",\"authToken\":\"s\\u0065cret\"").as_deref(), Some("secret"));
+        assert_eq!(token(",\"authToken\":\"\\ud800\"").as_deref(), Some("\u{fffd}"));
+        for other in ["5", "false", "{}", "[\"secret\"]"] {
+            assert_eq!(token(&format!(",\"authToken\":{other}")), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_field() {
+        assert_eq!(
+            InvalidRegistration::InvalidModel { index: 3 }.to_string(),
+            "capabilities.models[3]: expected an object with a string modelId"
+        );
+    }
+}

@@ -1,0 +1,254 @@
+//! A connection whose bytes the owner serves: plain HTTP, endpoints, whatever is not a worker.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bytes::{Buf, Bytes};
+use tokio::sync::Notify;
+
+use crate::{
+    events::Event,
+    panics::lock,
+    server::{Run, Shared, Stage},
+    stream::Stream,
+};
+
+/// Bytes kept in either direction before the other side has to wait.
+const HIGH_WATER: usize = 64 * 1024;
+const READ_BYTES: usize = 16 * 1024;
+
+/// What a read from a bridge gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BridgeRead {
+    /// That many bytes, at least one.
+    Bytes(usize),
+    /// Nothing now; [`Event::BridgeReadable`] will tell.
+    Pending,
+    /// The peer ended its side.
+    End,
+}
+
+/// One bridged connection.
+#[derive(Debug)]
+pub struct Bridge {
+    id: u32,
+    peer: Option<SocketAddr>,
+    state: Mutex<State>,
+    changed: Notify,
+    terminated: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    inbound: VecDeque<Bytes>,
+    inbound_bytes: usize,
+    /// The peer ended its side.
+    ended: bool,
+    /// The owner found nothing to read and wants to be told.
+    wants_read: bool,
+    outbound: VecDeque<Bytes>,
+    outbound_bytes: usize,
+    /// The owner met the high-water mark and wants to be told.
+    wants_write: bool,
+    /// The owner ended its side.
+    finished: bool,
+}
+
+impl Bridge {
+    fn new(id: u32, peer: Option<SocketAddr>, head: Vec<u8>) -> Self {
+        let state = State {
+            inbound_bytes: head.len(),
+            inbound: VecDeque::from([Bytes::from(head)]),
+            ..State::default()
+        };
+        Self {
+            id,
+            peer,
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            terminated: AtomicBool::new(false),
+        }
+    }
+
+    /// Its number, as events name it.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The peer's address; none over a Unix domain socket.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Copies received bytes into `buffer`.
+    pub fn read(&self, buffer: &mut [u8]) -> BridgeRead {
+        let mut state = lock(&self.state);
+        let before = state.inbound_bytes;
+        let mut copied = 0;
+        while let Some(chunk) = state.inbound.front_mut() {
+            let Some(room) = buffer.get_mut(copied..).filter(|room| !room.is_empty()) else {
+                break;
+            };
+            let len = chunk.len().min(room.len());
+            chunk.copy_to_slice(room.split_at_mut(len).0);
+            copied += len;
+            if chunk.is_empty() {
+                state.inbound.pop_front();
+            }
+        }
+        state.inbound_bytes -= copied;
+        if copied > 0 {
+            if before >= HIGH_WATER && state.inbound_bytes < HIGH_WATER {
+                self.changed.notify_one();
+            }
+            return BridgeRead::Bytes(copied);
+        }
+        if state.ended {
+            return BridgeRead::End;
+        }
+        state.wants_read = true;
+        BridgeRead::Pending
+    }
+
+    /// Queues bytes for the peer. False: enough is queued, [`Event::BridgeWritable`] will tell.
+    pub fn write(&self, bytes: Bytes) -> bool {
+        let mut state = lock(&self.state);
+        state.outbound_bytes += bytes.len();
+        state.outbound.push_back(bytes);
+        self.changed.notify_one();
+        state.wants_write = state.outbound_bytes >= HIGH_WATER;
+        !state.wants_write
+    }
+
+    /// Ends our side behind what was written.
+    pub fn finish(&self) {
+        lock(&self.state).finished = true;
+        self.changed.notify_one();
+    }
+
+    /// Drops the connection.
+    pub fn terminate(&self) {
+        self.terminated.store(true, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    fn is_terminated(&self) -> bool {
+        self.terminated.load(Ordering::Acquire)
+    }
+}
+
+/// Moves bytes between `stream` and the owner until either is done with the other.
+pub(crate) async fn serve(
+    stream: Stream,
+    peer: Option<SocketAddr>,
+    head: Vec<u8>,
+    shared: Arc<Shared>,
+    run: Arc<Run>,
+) {
+    let bridge = Arc::new(Bridge::new(shared.next_id() as u32, peer, head));
+    let _closing = Closing { shared: &shared, id: bridge.id };
+    shared.events.push(Event::BridgeOpened(Arc::clone(&bridge)));
+    tokio::select! {
+        () = run.reached(Stage::Terminating) => {}
+        () = pump(&stream, &bridge, &shared) => {}
+    }
+    if bridge.is_terminated() {
+        // What the owner wrote before it destroyed the connection has been handed to the system.
+        let _ = stream.finish();
+    }
+}
+
+/// Tells the owner, also when the task panics.
+struct Closing<'a> {
+    shared: &'a Shared,
+    id: u32,
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.shared.events.push(Event::BridgeClosed(self.id));
+    }
+}
+
+async fn pump(stream: &Stream, bridge: &Bridge, shared: &Shared) {
+    let mut buffer = vec![0; READ_BYTES];
+    let mut our_side_open = true;
+    loop {
+        let Ok(drained) = write_outbound(stream, bridge, shared) else { return };
+        if bridge.is_terminated() {
+            return;
+        }
+        let (reads, ended, finished) = {
+            let state = lock(&bridge.state);
+            (!state.ended && state.inbound_bytes < HIGH_WATER, state.ended, state.finished)
+        };
+        if drained && finished && our_side_open {
+            if stream.finish().is_err() {
+                return;
+            }
+            our_side_open = false;
+        }
+        if ended && !our_side_open {
+            return;
+        }
+        tokio::select! {
+            () = bridge.changed.notified() => {}
+            ready = stream.writable(), if !drained => if ready.is_err() { return },
+            ready = stream.readable(), if reads => {
+                if ready.is_err() || !read_inbound(stream, bridge, shared, &mut buffer) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// False: the connection failed.
+fn read_inbound(stream: &Stream, bridge: &Bridge, shared: &Shared, buffer: &mut [u8]) -> bool {
+    let read = match stream.try_read(buffer) {
+        Ok(len) => buffer.get(..len).unwrap_or_default(),
+        Err(error) => return error.kind() == std::io::ErrorKind::WouldBlock,
+    };
+    let mut state = lock(&bridge.state);
+    if read.is_empty() {
+        state.ended = true;
+    } else {
+        state.inbound_bytes += read.len();
+        state.inbound.push_back(Bytes::copy_from_slice(read));
+    }
+    if std::mem::take(&mut state.wants_read) {
+        shared.events.push(Event::BridgeReadable(bridge.id));
+    }
+    true
+}
+
+/// Writes what the stream takes now. True: nothing is left.
+fn write_outbound(stream: &Stream, bridge: &Bridge, shared: &Shared) -> std::io::Result<bool> {
+    let mut state = lock(&bridge.state);
+    while let Some(chunk) = state.outbound.front() {
+        match stream.try_write_vectored(&[std::io::IoSlice::new(chunk)]) {
+            Ok(0) if !chunk.is_empty() => return Err(std::io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                state.outbound_bytes -= written;
+                if let Some(chunk) = state.outbound.front_mut() {
+                    chunk.advance(written);
+                    if chunk.is_empty() {
+                        state.outbound.pop_front();
+                    }
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        if state.outbound_bytes < HIGH_WATER && std::mem::take(&mut state.wants_write) {
+            shared.events.push(Event::BridgeWritable(bridge.id));
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,154 @@
+//! What the server tells its owner, in order.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::{
+    bridge::Bridge,
+    connection::{CloseInfo, Connection},
+    panics::lock,
+};
+use worker_core::protocol::Registration;
+
+/// Text and whether it is plain ASCII, found out off the owner's thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    value: String,
+    is_ascii: bool,
+}
+
+impl Text {
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.value
+    }
+
+    /// Whether every character is below U+0080.
+    pub fn is_ascii(&self) -> bool {
+        self.is_ascii
+    }
+}
+
+impl From<String> for Text {
+    fn from(value: String) -> Self {
+        Self { is_ascii: value.is_ascii(), value }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(value: &str) -> Self {
+        value.to_owned().into()
+    }
+}
+
+/// One thing that happened. Events of one connection are in order, and a registration stands
+/// exactly between its neighbours.
+#[derive(Debug)]
+pub enum Event {
+    /// A WebSocket connection was accepted.
+    Opened,
+    /// A registration was refused for its token; the id as JSON text, if there was one.
+    TokenRefused(Option<Text>),
+    /// A registration was refused for its content; the id as JSON text, if there was one.
+    RegistrationRefused(Option<Text>),
+    /// A worker registered. Its acknowledgement waits (briefly) for [`Fleet::acknowledge`].
+    ///
+    /// [`Fleet::acknowledge`]: crate::Fleet::acknowledge
+    Registered {
+        /// The connection, not yet in the fleet.
+        connection: Arc<Connection>,
+        /// What the pool needs of the message.
+        registration: Registration,
+        /// UUID v4 of this session.
+        session_id: String,
+        /// The message as it came.
+        text: Text,
+        /// The connection whose place it takes; perhaps itself.
+        replaces: Option<Arc<Connection>>,
+    },
+    /// An application message.
+    Message {
+        /// Its sender, registered or not.
+        connection: Arc<Connection>,
+        /// The message as it came; not necessarily JSON.
+        text: Text,
+    },
+    /// An application message was dropped because its sender has not shown a token; told once per
+    /// connection.
+    MessageDropped,
+    /// A message that is not JSON.
+    InvalidJson,
+    /// JSON without a string `type`.
+    MissingType,
+    /// A heartbeat for an id that is not bound to its socket; the id as JSON text, if any.
+    UnknownHeartbeat(Option<Text>),
+    /// A session ended, by its socket or by a second registration over it.
+    Closed {
+        /// The connection.
+        connection: Arc<Connection>,
+        /// Close code and reason.
+        info: CloseInfo,
+        /// Whether a worker id was bound to it.
+        was_bound: bool,
+    },
+    /// A socket failed; a `Closed` follows.
+    SocketError(Text),
+    /// A connection that is no worker's: its owner serves it.
+    BridgeOpened(Arc<Bridge>),
+    /// A bridge has bytes to read, or its peer ended.
+    BridgeReadable(u32),
+    /// A bridge takes bytes again.
+    BridgeWritable(u32),
+    /// A bridge's connection is gone.
+    BridgeClosed(u32),
+    /// All connections of a stopped server are gone.
+    Stopped,
+}
+
+/// Many producers, one owner.
+pub struct EventQueue {
+    events: Mutex<VecDeque<Event>>,
+    signalled: AtomicBool,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+impl EventQueue {
+    /// `wake` is called (from any thread) when the queue stops being empty; once until
+    /// [`EventQueue::take`].
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { events: Mutex::default(), signalled: AtomicBool::new(false), wake: Box::new(wake) }
+    }
+
+    /// Adds an event.
+    pub fn push(&self, event: Event) {
+        lock(&self.events).push_back(event);
+        self.signal();
+    }
+
+    /// Asks the owner to come again.
+    pub fn signal(&self) {
+        if !self.signalled.swap(true, Ordering::AcqRel) {
+            (self.wake)();
+        }
+    }
+
+    /// All events so far.
+    pub fn take(&self) -> VecDeque<Event> {
+        // Before the events are taken: one that comes in between wakes the owner once too often,
+        // the other way round it would be left lying.
+        self.signalled.store(false, Ordering::Release);
+        std::mem::take(&mut *lock(&self.events))
+    }
+}
+
+impl fmt::Debug for EventQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventQueue").finish_non_exhaustive()
+    }
+}

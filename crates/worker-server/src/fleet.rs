@@ -1,0 +1,257 @@
+//! The owner's face of a server: the pool joined with the live connections.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use worker_core::{
+    pool::{
+        Pool, Slot, Status,
+        health::{Verdict, assess},
+    },
+    protocol::{Capabilities, CloseReason, SHUTTING_DOWN},
+};
+
+use crate::{
+    bridge::Bridge,
+    connection::Connection,
+    events::{Event, EventQueue},
+    listener::{Address, ListenError},
+    outbox::SendError,
+    server::{Server, ServerOptions},
+    websocket::{MAX_HEADER_LEN, seal_text},
+};
+
+/// Everything the owner does with its server, from one thread.
+///
+/// The pool changes only here, when the owner takes an event and acts on it, never while it looks
+/// away: what it selected is still there when it sends to it.
+pub struct Fleet {
+    server: Server,
+    events: Arc<EventQueue>,
+    /// Events taken from the queue and not yet handed out.
+    taken: VecDeque<Event>,
+    pool: Pool,
+    /// By slot of the pool.
+    connections: Vec<Option<Arc<Connection>>>,
+    bridges: HashMap<u32, Arc<Bridge>>,
+}
+
+/// What the pool and the connection know of a worker at this moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WorkerView {
+    /// Its status.
+    pub status: Status,
+    /// Requests in flight.
+    pub active: f64,
+    /// Requests completed.
+    pub completed: f64,
+    /// Milliseconds since the Unix epoch.
+    pub last_heartbeat_ms: f64,
+}
+
+impl Fleet {
+    /// A server that is not listening yet.
+    pub fn new(options: ServerOptions, events: Arc<EventQueue>) -> Self {
+        Self {
+            server: Server::new(options, Arc::clone(&events)),
+            events,
+            taken: VecDeque::new(),
+            pool: Pool::default(),
+            connections: Vec::new(),
+            bridges: HashMap::new(),
+        }
+    }
+
+    /// See [`Server::listen`].
+    ///
+    /// # Errors
+    /// The operating system's, when the address cannot be bound.
+    pub fn listen(
+        &mut self,
+        runtime: &Handle,
+        address: &Address,
+    ) -> Result<Option<u16>, ListenError> {
+        self.server.listen(runtime, address)
+    }
+
+    /// Tells what the owner's clock shows (milliseconds since the Unix epoch).
+    pub fn observe_clock(&self, now_ms: f64) {
+        self.server.shared().clock.observe(now_ms);
+    }
+
+    /// The next event, if there is one.
+    pub fn next_event(&mut self) -> Option<Event> {
+        if self.taken.is_empty() {
+            self.taken = self.events.take();
+        }
+        let event = self.taken.pop_front()?;
+        match &event {
+            Event::Message { connection, text } => connection.leave_backlog(text.as_str().len()),
+            Event::BridgeOpened(bridge) => {
+                self.bridges.insert(bridge.id(), Arc::clone(bridge));
+            }
+            Event::BridgeClosed(id) => {
+                self.bridges.remove(id);
+            }
+            _ => {}
+        }
+        Some(event)
+    }
+
+    /// Asks to be woken again, because the owner stopped before the last event.
+    pub fn signal(&self) {
+        self.events.signal();
+    }
+
+    /// Takes a registered worker into the pool.
+    pub fn admit(&mut self, connection: Arc<Connection>, capabilities: Capabilities) -> Slot {
+        let slot = self.pool.insert(capabilities);
+        let index = slot.index() as usize;
+        if self.connections.len() <= index {
+            self.connections.resize(index + 1, None);
+        }
+        connection.set_slot(Some(slot));
+        if let Some(place) = self.connections.get_mut(index) {
+            *place = Some(connection);
+        }
+        slot
+    }
+
+    /// Lets the acknowledgement of a worker's registration go out.
+    pub fn acknowledge(&self, slot: Slot) {
+        if let Some(connection) = self.connection(slot) {
+            connection.acknowledge();
+        }
+    }
+
+    /// Takes a worker out of the pool, with its requests in flight; its connection is left alone.
+    pub fn remove(&mut self, slot: Slot) {
+        if let Some(connection) =
+            self.connections.get_mut(slot.index() as usize).and_then(Option::take)
+        {
+            connection.set_slot(None);
+        }
+        self.pool.remove(slot);
+    }
+
+    /// The pool, up to date with the heartbeats received.
+    pub fn pool(&mut self) -> &mut Pool {
+        for connection in self.server.shared().recoveries.take() {
+            if let Some(slot) = connection.slot() {
+                self.pool.heartbeat(slot);
+            }
+        }
+        &mut self.pool
+    }
+
+    /// What is known of a worker now.
+    pub fn view(&mut self, slot: Slot) -> Option<WorkerView> {
+        let last_heartbeat_ms = self.connection(slot)?.last_heartbeat_ms();
+        let worker = self.pool().worker(slot)?;
+        Some(WorkerView {
+            status: worker.status(),
+            active: worker.active(),
+            completed: worker.completed(),
+            last_heartbeat_ms,
+        })
+    }
+
+    /// Sets when a worker last beat.
+    pub fn set_last_heartbeat(&self, slot: Slot, ms: f64) {
+        if let Some(connection) = self.connection(slot) {
+            connection.set_last_heartbeat_ms(ms);
+        }
+    }
+
+    /// Every worker whose last heartbeat is older than the timeout, in order of the pool. Workers
+    /// that are not read because the owner is behind are not to blame for their silence.
+    pub fn overdue(&mut self, now_ms: f64, timeout_ms: f64) -> Vec<(Slot, Verdict)> {
+        let (pool, connections) = (&self.pool, &self.connections);
+        let judge = |slot: Slot| {
+            let connection = connections.get(slot.index() as usize)?.as_ref()?;
+            let verdict = assess(now_ms - connection.last_heartbeat_ms(), timeout_ms);
+            (verdict != Verdict::Healthy && !connection.is_stalled()).then_some((slot, verdict))
+        };
+        pool.slots().filter_map(judge).collect()
+    }
+
+    /// Marks a worker unhealthy until its next heartbeat.
+    pub fn mark_unhealthy(&mut self, slot: Slot) {
+        self.set_status(slot, Status::Unhealthy);
+    }
+
+    /// Sets a worker's status by hand.
+    pub fn set_status(&mut self, slot: Slot, status: Status) {
+        if status == Status::Unhealthy
+            && let Some(connection) = self.connection(slot)
+        {
+            // Before the pool knows: a heartbeat in between recovers it a little later, the other
+            // way round it would be missed.
+            connection.mark_unhealthy();
+        }
+        self.pool().set_status(slot, status);
+    }
+
+    /// Room for the header in front of a text, for [`Fleet::text_frame`].
+    pub const FRAME_HEADER_ROOM: usize = MAX_HEADER_LEN;
+
+    /// A text frame out of [`Fleet::FRAME_HEADER_ROOM`] bytes followed by UTF-8 text.
+    pub fn text_frame(buffer: Vec<u8>) -> Bytes {
+        seal_text(buffer)
+    }
+
+    /// Sends a frame to one worker.
+    ///
+    /// # Errors
+    /// When it is closing, closed or not in the pool, or does not read what it is sent.
+    pub fn send(&self, slot: Slot, frame: Bytes) -> Result<(), SendError> {
+        self.connection(slot).ok_or(SendError::NotOpen)?.send(frame)
+    }
+
+    /// Sends the same frame to all workers that take it.
+    pub fn broadcast(&self, frame: &Bytes) {
+        for connection in self.connections.iter().flatten() {
+            // Who does not take it now is closing or does not read.
+            let _ = connection.send(frame.clone());
+        }
+    }
+
+    /// Starts a worker's closing handshake.
+    pub fn close(&self, slot: Slot, code: u16, reason: &str) {
+        if let Some(connection) = self.connection(slot) {
+            connection.close(code, reason);
+        }
+    }
+
+    /// Whether a worker's connection takes messages.
+    pub fn is_open(&self, slot: Slot) -> bool {
+        self.connection(slot).is_some_and(|connection| connection.is_open())
+    }
+
+    /// Empties the pool, starts every worker's closing handshake and stops listening. When the
+    /// last connection is gone, or `grace` is over, [`Event::Stopped`] follows. False: it was not
+    /// running.
+    pub fn shutdown(&mut self, runtime: &Handle, grace: Duration) -> bool {
+        let CloseReason { code, reason } = SHUTTING_DOWN;
+        for connection in std::mem::take(&mut self.connections).into_iter().flatten() {
+            connection.set_slot(None);
+            connection.close(code, reason);
+        }
+        self.pool = Pool::default();
+        self.server.shutdown(runtime, grace)
+    }
+
+    /// A bridged connection.
+    pub fn bridge(&self, id: u32) -> Option<&Arc<Bridge>> {
+        self.bridges.get(&id)
+    }
+
+    fn connection(&self, slot: Slot) -> Option<&Arc<Connection>> {
+        self.connections.get(slot.index() as usize)?.as_ref()
+    }
+}

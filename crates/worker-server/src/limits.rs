@@ -1,0 +1,54 @@
+//! What a peer may cost.
+
+use std::time::Duration;
+
+use worker_core::protocol::RegistrationLimits;
+
+/// Bounds on what one connection may use. [`Default`] is what the documents promise.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest message of a registered worker, in bytes. Default 100 MiB; beyond: close 1009.
+    pub message_bytes: usize,
+    /// Largest message before registration, in bytes. Default 1 MiB; beyond: close 1009.
+    pub unregistered_message_bytes: usize,
+    /// Most fragments of one message. Default 16,384; beyond: close 1008.
+    pub message_fragments: u32,
+    /// Unsent bytes kept for one worker. Default 16 MiB; beyond, a send is refused.
+    pub outbox_bytes: usize,
+    /// Bytes received from one connection that its owner has not yet taken. Default 1 MiB; beyond,
+    /// the connection is not read until the owner catches up, and counts as alive meanwhile.
+    pub backlog_bytes: usize,
+    /// Largest request head, in bytes. Default 16 KiB.
+    pub request_head_bytes: usize,
+    /// Most header lines of a request. Default 2,000.
+    pub request_headers: usize,
+    /// Time for a complete request head. Default 30 s.
+    pub request_head_timeout: Duration,
+    /// Time from the handshake to a registration. Default 10 s.
+    pub registration_timeout: Duration,
+    /// Time for the peer's half of the closing handshake. Default 2 s; then TCP is cut.
+    pub close_timeout: Duration,
+    /// How long an acknowledgement of registration waits for the owner. Default 50 ms.
+    pub admission_timeout: Duration,
+    /// Bounds on the fields of a registration.
+    pub registration: RegistrationLimits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 100 * 1024 * 1024,
+            unregistered_message_bytes: 1024 * 1024,
+            message_fragments: 16_384,
+            outbox_bytes: 16 * 1024 * 1024,
+            backlog_bytes: 1024 * 1024,
+            request_head_bytes: 16 * 1024,
+            request_headers: 2_000,
+            request_head_timeout: Duration::from_secs(30),
+            registration_timeout: Duration::from_secs(10),
+            close_timeout: Duration::from_secs(2),
+            admission_timeout: Duration::from_millis(50),
+            registration: RegistrationLimits::default(),
+        }
+    }
+}

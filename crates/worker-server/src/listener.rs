@@ -1,0 +1,116 @@
+//! Binding a port or a path, and accepting from it.
+
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use thiserror::Error;
+use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::net::UnixListener;
+
+use crate::stream::Stream;
+
+const BACKLOG: i32 = 511;
+/// Pause after a failed accept (file descriptors exhausted), which would fail again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A TCP port on all interfaces, IPv6 and IPv4; 0: any free one.
+    Port(u16),
+    /// A Unix domain socket (no other platform has it).
+    Path(PathBuf),
+}
+
+/// The address could not be bound.
+#[derive(Debug, Error)]
+#[error("listen {address}: {source}")]
+pub struct ListenError {
+    /// The host or path that failed.
+    pub address: String,
+    /// The operating system's error.
+    pub source: io::Error,
+}
+
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Must be called inside a tokio runtime.
+    pub(crate) fn bind(address: &Address) -> Result<Self, ListenError> {
+        match address {
+            Address::Port(port) => bind_tcp(*port).map(Self::Tcp),
+            #[cfg(unix)]
+            Address::Path(path) => UnixListener::bind(path)
+                .map(Self::Unix)
+                .map_err(|source| ListenError { address: path.display().to_string(), source }),
+            #[cfg(not(unix))]
+            Address::Path(path) => Err(ListenError {
+                address: path.display().to_string(),
+                source: io::ErrorKind::Unsupported.into(),
+            }),
+        }
+    }
+
+    /// The bound TCP port.
+    pub(crate) fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The next connection; failures are waited out.
+    pub(crate) async fn accept(&self) -> (Stream, Option<SocketAddr>) {
+        loop {
+            let accepted = match self {
+                Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
+                    // Failing costs latency, not correctness.
+                    let _ = stream.set_nodelay(true);
+                    (Stream::Tcp(stream), Some(peer))
+                }),
+                #[cfg(unix)]
+                Self::Unix(listener) => {
+                    listener.accept().await.map(|(stream, _)| (Stream::Unix(stream), None))
+                }
+            };
+            match accepted {
+                Ok(accepted) => return accepted,
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+}
+
+fn bind_tcp(port: u16) -> Result<TcpListener, ListenError> {
+    let dual_stack = SocketAddr::from(([0u16; 8], port));
+    match bind_socket(Domain::IPV6, dual_stack) {
+        Ok(listener) => Ok(listener),
+        Err(source) if source.kind() == io::ErrorKind::AddrInUse => {
+            Err(ListenError { address: "::".to_owned(), source })
+        }
+        // No IPv6 here, or something that IPv4 will say as well.
+        Err(_) => bind_socket(Domain::IPV4, SocketAddr::from(([0u8; 4], port)))
+            .map_err(|source| ListenError { address: "0.0.0.0".to_owned(), source }),
+    }
+}
+
+fn bind_socket(domain: Domain, address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    if domain == Domain::IPV6 {
+        socket.set_only_v6(false)?;
+    }
+    // On Windows this option would let two servers share a port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::from(address))?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}

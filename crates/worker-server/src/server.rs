@@ -1,0 +1,269 @@
+//! A server: its options, what its tasks share, its start and its end.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+use worker_core::auth::TokenVerifier;
+
+use crate::{
+    clock::Clock,
+    connection::{CloseInfo, Connection},
+    events::{Event, EventQueue},
+    limits::Limits,
+    listener::{Address, ListenError, Listener},
+    panics::lock,
+    registry::Registry,
+    upgrade,
+};
+
+/// How a server treats its workers.
+#[derive(Debug, Default)]
+pub struct ServerOptions {
+    /// Who may register; `None`: everybody.
+    pub tokens: Option<TokenVerifier>,
+    /// Told to workers as the deadline of their next heartbeat, in milliseconds from now.
+    pub heartbeat_timeout_ms: f64,
+    /// Told to workers as the pace of heartbeats, in milliseconds.
+    pub heartbeat_interval_ms: f64,
+    /// What a peer may cost.
+    pub limits: Limits,
+}
+
+/// What all tasks of one server share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: ServerOptions,
+    pub(crate) events: Arc<EventQueue>,
+    pub(crate) clock: Clock,
+    pub(crate) registry: Registry,
+    pub(crate) recoveries: Recoveries,
+    connections: Mutex<HashMap<u64, Arc<Connection>>>,
+    next_id: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
+    pub(crate) fn requires_token(&self) -> bool {
+        self.options.tokens.is_some()
+    }
+
+    /// `None`: a token of a wrong type, which is never right.
+    pub(crate) fn accepts_token(&self, presented: Option<&str>) -> bool {
+        match &self.options.tokens {
+            None => true,
+            Some(tokens) => presented.is_some_and(|token| tokens.accepts(token)),
+        }
+    }
+
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn open_connection(&self) -> Arc<Connection> {
+        let limits = self.limits();
+        let connection =
+            Arc::new(Connection::new(self.next_id(), limits.outbox_bytes, limits.backlog_bytes));
+        lock(&self.connections).insert(connection.id(), Arc::clone(&connection));
+        connection
+    }
+
+    pub(crate) fn end_connection(&self, connection: &Arc<Connection>, info: CloseInfo) {
+        lock(&self.connections).remove(&connection.id());
+        self.registry.unbind(connection, |was_bound| {
+            let connection = Arc::clone(connection);
+            self.events.push(Event::Closed { connection, info, was_bound });
+        });
+    }
+
+    fn terminate_all(&self) {
+        for connection in lock(&self.connections).values() {
+            connection.terminate();
+        }
+    }
+}
+
+/// Workers that beat again after the owner had marked them unhealthy.
+#[derive(Debug, Default)]
+pub(crate) struct Recoveries {
+    any: AtomicBool,
+    connections: Mutex<Vec<Arc<Connection>>>,
+}
+
+impl Recoveries {
+    pub(crate) fn add(&self, connection: &Arc<Connection>) {
+        lock(&self.connections).push(Arc::clone(connection));
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// Costs one load when there are none.
+    pub(crate) fn take(&self) -> Vec<Arc<Connection>> {
+        if !self.any.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        self.any.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *lock(&self.connections))
+    }
+}
+
+/// How far a run of the server has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Running,
+    /// No new connections; the present ones are to end by themselves.
+    Stopping,
+    /// Everything is dropped.
+    Terminating,
+}
+
+/// One listening period, from `listen` to the last connection's end.
+#[derive(Debug)]
+pub(crate) struct Run {
+    stage: watch::Sender<Stage>,
+    tasks: watch::Sender<usize>,
+}
+
+impl Run {
+    fn new() -> Self {
+        Self { stage: watch::Sender::new(Stage::Running), tasks: watch::Sender::new(0) }
+    }
+
+    /// Returns once the run has come that far.
+    pub(crate) async fn reached(&self, stage: Stage) {
+        let mut changes = self.stage.subscribe();
+        // Fails only if the sender is gone, which lives as long as `self`.
+        let _ = changes.wait_for(|now| *now as u8 >= stage as u8).await;
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        *self.stage.borrow() == Stage::Running
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.stage.send_replace(stage);
+    }
+
+    async fn all_done(&self) {
+        let mut tasks = self.tasks.subscribe();
+        let _ = tasks.wait_for(|count| *count == 0).await;
+    }
+}
+
+/// Counts a connection's task for as long as it lives, also when it panics.
+struct TaskGuard(Arc<Run>);
+
+impl TaskGuard {
+    fn new(run: &Arc<Run>) -> Self {
+        run.tasks.send_modify(|count| *count += 1);
+        Self(Arc::clone(run))
+    }
+}
+
+impl Drop for TaskGuard {
+    fn drop(&mut self) {
+        self.0.tasks.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+/// Accepts workers and keeps their connections.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    run: Option<Arc<Run>>,
+}
+
+impl Server {
+    /// Opens nothing yet.
+    pub fn new(options: ServerOptions, events: Arc<EventQueue>) -> Self {
+        let shared = Arc::new(Shared {
+            options,
+            events,
+            clock: Clock::default(),
+            registry: Registry::default(),
+            recoveries: Recoveries::default(),
+            connections: Mutex::default(),
+            next_id: AtomicU64::new(0),
+        });
+        Self { shared, run: None }
+    }
+
+    /// Starts to listen on `runtime`; returns the bound port (`None` for a path). While a run is
+    /// not over, a further call starts another beside it, so its caller keeps track.
+    ///
+    /// # Errors
+    /// The operating system's, when the address cannot be bound.
+    pub fn listen(
+        &mut self,
+        runtime: &Handle,
+        address: &Address,
+    ) -> Result<Option<u16>, ListenError> {
+        let _inside = runtime.enter();
+        let listener = Listener::bind(address)?;
+        let port = listener.port();
+        let run = Arc::new(Run::new());
+        runtime.spawn(accept_all(listener, Arc::clone(&self.shared), Arc::clone(&run)));
+        self.run = Some(run);
+        Ok(port)
+    }
+
+    /// Stops listening; connections may end by themselves within `grace`, then they are dropped.
+    /// [`Event::Stopped`] tells when the last is gone. False: nothing was running.
+    pub fn shutdown(&mut self, runtime: &Handle, grace: Duration) -> bool {
+        let Some(run) = self.run.take() else { return false };
+        run.enter(Stage::Stopping);
+        self.shared.registry.clear();
+        let shared = Arc::clone(&self.shared);
+        runtime.spawn(async move {
+            let deadline = Instant::now() + grace;
+            if timeout_at(deadline, run.all_done()).await.is_err() {
+                run.enter(Stage::Terminating);
+                shared.terminate_all();
+                run.all_done().await;
+            }
+            shared.events.push(Event::Stopped);
+        });
+        true
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(run) = self.run.take() {
+            run.enter(Stage::Terminating);
+        }
+        self.shared.terminate_all();
+    }
+}
+
+async fn accept_all(listener: Listener, shared: Arc<Shared>, run: Arc<Run>) {
+    // Counted as a task itself, so that the port is free once everything is done.
+    let _guard = TaskGuard::new(&run);
+    loop {
+        let (stream, peer) = tokio::select! {
+            biased;
+            () = run.reached(Stage::Stopping) => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (shared, guard) = (Arc::clone(&shared), TaskGuard::new(&run));
+        tokio::spawn(async move {
+            upgrade::serve(stream, peer, shared, Arc::clone(&guard.0)).await;
+        });
+    }
+}

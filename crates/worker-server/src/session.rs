@@ -1,0 +1,392 @@
+//! The life of one WebSocket connection: frames in, protocol, frames out.
+
+use std::{borrow::Cow, cell::RefCell, io, pin::pin, sync::Arc};
+
+use tokio::time::{Instant, sleep_until, timeout};
+use worker_core::protocol::{
+    AUTHENTICATION_FAILED, CloseReason, Heartbeat, INVALID_REGISTRATION, Inbound, REPLACED,
+    RegistrationRequest, classify, heartbeat_ack, registration_accepted, registration_refused,
+};
+
+use crate::{
+    connection::{CloseInfo, Connection},
+    events::{Event, Text},
+    panics::lock,
+    registry::Displaced,
+    server::Shared,
+    stream::Stream,
+    websocket::{Decoder, Incoming, ProtocolError, close_frame, pong_frame, text_frame},
+};
+
+/// Read at once, and so the most one connection may take of a thread per turn.
+const READ_BYTES: usize = 64 * 1024;
+/// Unread answers (pongs, acknowledgements) beyond which a peer is not read any more.
+const UNREAD_REPLY_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    /// One per runtime thread, so an idle connection owns no read buffer.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+/// Serves the connection until it is gone. `early` came together with the handshake.
+pub(crate) async fn serve(stream: Stream, early: Vec<u8>, shared: Arc<Shared>) {
+    let connection = shared.open_connection();
+    let ending = Ending { shared: &shared, connection: &connection, told: false };
+    shared.events.push(Event::Opened);
+    let mut session = Session {
+        decoder: Decoder::new(
+            shared.limits().unregistered_message_bytes,
+            shared.limits().message_fragments,
+        ),
+        stream,
+        unread: early,
+        phase: Phase::Open,
+        awaits_acknowledgement: false,
+        reply_bytes: 0,
+        dropped_a_message: false,
+        refused: false,
+        deadline: Some(Instant::now() + shared.limits().registration_timeout),
+        ending,
+    };
+    session.run().await;
+}
+
+/// Tells the owner of the connection's end exactly once, also when its task panics.
+struct Ending<'a> {
+    shared: &'a Arc<Shared>,
+    connection: &'a Arc<Connection>,
+    told: bool,
+}
+
+impl Ending<'_> {
+    fn tell(&mut self, info: CloseInfo) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        // Whatever the owner sends from now on would never arrive.
+        lock(self.connection.outbox()).close(close_frame(None, ""));
+        self.shared.end_connection(self.connection, info);
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.tell(CloseInfo::abnormal());
+        lock(self.connection.outbox()).discard();
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Our close frame is queued or sent; the peer may still talk.
+    Closing,
+    /// Nothing more is to be read; what is queued is still written.
+    Draining,
+}
+
+struct Session<'a> {
+    ending: Ending<'a>,
+    stream: Stream,
+    decoder: Decoder,
+    /// Bytes read but not looked at, because an acknowledgement is awaited.
+    unread: Vec<u8>,
+    phase: Phase,
+    awaits_acknowledgement: bool,
+    /// Answers queued since the outbox was last empty.
+    reply_bytes: usize,
+    dropped_a_message: bool,
+    /// We ended it for what the peer did (or did not do): nothing more from it is looked at.
+    refused: bool,
+    /// Of registration, then of the closing handshake.
+    deadline: Option<Instant>,
+}
+
+impl Session<'_> {
+    async fn run(&mut self) {
+        loop {
+            if self.awaits_acknowledgement {
+                self.await_acknowledgement().await;
+            }
+            self.look_at_unread();
+            if self.awaits_acknowledgement {
+                continue;
+            }
+            let drained = match lock(self.ending.connection.outbox()).write_to(&self.stream) {
+                Ok(drained) => drained,
+                Err(_) => return,
+            };
+            if drained {
+                self.reply_bytes = 0;
+            }
+            if self.ending.connection.is_terminated() {
+                self.stream.reset_on_drop();
+                return;
+            }
+            if drained && self.phase == Phase::Draining {
+                // Boxed, since its buffer would make every idle connection's task larger.
+                return Box::pin(self.part()).await;
+            }
+            self.note_closing();
+            if !self.wait(drained).await {
+                return;
+            }
+        }
+    }
+
+    /// Waits for something to do and reads if that is it. False: the connection is gone.
+    async fn wait(&mut self, drained: bool) -> bool {
+        let connection = self.ending.connection;
+        let reads = self.phase != Phase::Draining
+            && self.reply_bytes <= UNREAD_REPLY_BYTES
+            && connection.may_read();
+        let deadline = self.deadline;
+        tokio::select! {
+            () = connection.changed() => true,
+            ready = self.stream.writable(), if !drained => ready.is_ok(),
+            ready = self.stream.readable(), if reads => ready.is_ok() && self.read(),
+            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                self.meet_deadline()
+            }
+        }
+    }
+
+    /// The owner or another registration may have queued a close frame.
+    fn note_closing(&mut self) {
+        if self.phase == Phase::Open && !self.ending.connection.is_open() {
+            self.start_closing();
+        }
+    }
+
+    fn start_closing(&mut self) {
+        self.phase = Phase::Closing;
+        self.deadline = Some(Instant::now() + self.limits().close_timeout);
+    }
+
+    /// False: the connection is to be dropped.
+    fn meet_deadline(&mut self) -> bool {
+        if self.phase == Phase::Open {
+            // Registered workers have no deadline, so this one never registered in time.
+            self.close(CloseReason { code: 1008, reason: "Registration timeout" });
+            return true;
+        }
+        self.stream.reset_on_drop();
+        false
+    }
+
+    /// False: the peer is gone.
+    fn read(&mut self) -> bool {
+        SCRATCH.with(|scratch| {
+            let Ok(mut scratch) = scratch.try_borrow_mut() else { return false };
+            match self.stream.try_read(&mut scratch) {
+                Ok(0) => false,
+                Ok(len) => {
+                    if let Some(bytes) = scratch.get_mut(..len) {
+                        self.feed(bytes);
+                    }
+                    true
+                }
+                Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            }
+        })
+    }
+
+    fn look_at_unread(&mut self) {
+        if !self.unread.is_empty() {
+            let mut bytes = std::mem::take(&mut self.unread);
+            self.feed(&mut bytes);
+        }
+    }
+
+    fn feed(&mut self, mut bytes: &mut [u8]) {
+        loop {
+            if self.awaits_acknowledgement {
+                self.unread = bytes.to_vec();
+                return;
+            }
+            if self.phase == Phase::Draining {
+                return;
+            }
+            match self.decoder.next(&mut bytes) {
+                Ok(Some(incoming)) => self.handle(incoming),
+                Ok(None) => return,
+                Err(error) => return self.fail(error),
+            }
+        }
+    }
+
+    fn handle(&mut self, incoming: Incoming<'_>) {
+        match incoming {
+            Incoming::Message(text) => self.handle_message(text),
+            Incoming::Ping(payload) => {
+                if self.phase == Phase::Open {
+                    self.reply(pong_frame(&payload));
+                }
+            }
+            Incoming::Pong => {}
+            Incoming::Close(close) => self.handle_close(close),
+        }
+    }
+
+    fn handle_close(&mut self, close: Option<(u16, String)>) {
+        let (code, reason) = close.unwrap_or((1005, String::new()));
+        let echo = (code != 1005).then_some(code);
+        lock(self.ending.connection.outbox()).close(close_frame(echo, ""));
+        self.phase = Phase::Draining;
+        self.deadline = Some(Instant::now() + self.limits().close_timeout);
+        self.ending.tell(CloseInfo { code, reason });
+    }
+
+    fn fail(&mut self, error: ProtocolError) {
+        lock(self.ending.connection.outbox()).close(close_frame(Some(error.code), ""));
+        self.phase = Phase::Draining;
+        self.deadline = Some(Instant::now() + self.limits().close_timeout);
+        self.emit(Event::SocketError(error.reason.into()));
+        self.ending.tell(CloseInfo::abnormal());
+    }
+
+    fn handle_message(&mut self, text: Cow<'_, str>) {
+        #[cfg(feature = "fault-injection")]
+        if text.contains("inject-session-panic") {
+            #[allow(clippy::panic, reason = "this is what the feature is for")]
+            {
+                panic!("injected into a session");
+            }
+        }
+        if self.refused {
+            return;
+        }
+        match classify(&text) {
+            Inbound::Application => self.pass_on(text),
+            Inbound::Heartbeat(heartbeat) => self.handle_heartbeat(&heartbeat),
+            Inbound::Registration(request) => self.handle_registration(&request, &text),
+            Inbound::InvalidJson => self.emit(Event::InvalidJson),
+            Inbound::MissingType => self.emit(Event::MissingType),
+        }
+    }
+
+    fn pass_on(&mut self, text: Cow<'_, str>) {
+        let connection = self.ending.connection;
+        if self.ending.shared.requires_token() && lock(connection.bound()).is_none() {
+            if !std::mem::replace(&mut self.dropped_a_message, true) {
+                self.emit(Event::MessageDropped);
+            }
+            return;
+        }
+        connection.enter_backlog(text.len());
+        let connection = Arc::clone(connection);
+        self.emit(Event::Message { connection, text: Text::from(text.into_owned()) });
+    }
+
+    fn handle_heartbeat(&mut self, heartbeat: &Heartbeat<'_>) {
+        let (shared, connection) = (self.ending.shared, self.ending.connection);
+        let is_own = heartbeat.worker_id.is_some()
+            && *lock(connection.bound()) == heartbeat.worker_id;
+        if !is_own {
+            return self.emit(Event::UnknownHeartbeat(heartbeat.worker_id_json.map(Text::from)));
+        }
+        let now = shared.clock.now_ms();
+        connection.set_last_heartbeat_ms(now);
+        if connection.take_unhealthy() {
+            shared.recoveries.add(connection);
+        }
+        let deadline = now + shared.options.heartbeat_timeout_ms;
+        self.reply(text_frame(&heartbeat_ack(heartbeat.timestamp, deadline)));
+    }
+
+    fn handle_registration(&mut self, request: &RegistrationRequest<'_>, text: &str) {
+        let shared = self.ending.shared;
+        let id = || request.worker_id_json().map(Text::from);
+        if !shared.accepts_token(request.token().as_deref()) {
+            self.emit(Event::TokenRefused(id()));
+            return self.refuse("Invalid authentication token", AUTHENTICATION_FAILED);
+        }
+        let registration = match request.validate(&self.limits().registration) {
+            Ok(registration) => registration,
+            Err(_) => {
+                self.emit(Event::RegistrationRefused(id()));
+                return self.refuse("Invalid registration message", INVALID_REGISTRATION);
+            }
+        };
+        let connection = self.ending.connection;
+        let session_id = uuid::Uuid::new_v4().to_string();
+        let ack = registration_accepted(&session_id, shared.options.heartbeat_interval_ms);
+        connection.set_last_heartbeat_ms(shared.clock.now_ms());
+        let worker_id = registration.worker_id.clone();
+        shared.registry.bind(worker_id, connection, |Displaced { released, replaced }| {
+            if released {
+                shared.events.push(Event::Closed {
+                    connection: Arc::clone(connection),
+                    info: REPLACED.into(),
+                    was_bound: true,
+                });
+            }
+            // Into the outbox before the owner hears of the worker, so that nothing the owner
+            // sends overtakes it. Lost if the connection just closed itself as its own successor.
+            let _ = connection.send(text_frame(&ack));
+            shared.events.push(Event::Registered {
+                connection: Arc::clone(connection),
+                registration,
+                session_id,
+                text: text.into(),
+                replaces: replaced,
+            });
+        });
+        self.deadline = None;
+        self.awaits_acknowledgement = true;
+        self.decoder.set_max_message(self.limits().message_bytes);
+    }
+
+    /// Holds the acknowledgement back until the owner has taken the worker in, so that a peer that
+    /// sees it can count on that; but not for long, since the owner may be blocked.
+    async fn await_acknowledgement(&mut self) {
+        let wait = self.limits().admission_timeout;
+        let _ = timeout(wait, pin!(self.ending.connection.acknowledged())).await;
+        self.awaits_acknowledgement = false;
+    }
+
+    fn refuse(&mut self, error: &str, close: CloseReason) {
+        self.reply(text_frame(&registration_refused(error)));
+        self.close(close);
+    }
+
+    fn close(&mut self, close: CloseReason) {
+        self.refused = true;
+        self.ending.connection.close(close.code, close.reason);
+        self.start_closing();
+    }
+
+    fn reply(&mut self, frame: bytes::Bytes) {
+        self.reply_bytes += frame.len();
+        // Full or closing: the peer does not read or does not care.
+        let _ = self.ending.connection.send(frame);
+    }
+
+    fn emit(&self, event: Event) {
+        self.ending.shared.events.push(event);
+    }
+
+    fn limits(&self) -> &crate::Limits {
+        self.ending.shared.limits()
+    }
+
+    /// Ends the stream in order: dropping it with unread bytes would reset it and could take our
+    /// close frame from the peer.
+    async fn part(&mut self) {
+        if self.stream.finish().is_err() {
+            return;
+        }
+        let deadline = Instant::now() + self.limits().close_timeout;
+        let rest = async {
+            let mut sink = [0; 1024];
+            while self.stream.readable().await.is_ok() {
+                match self.stream.try_read(&mut sink) {
+                    Ok(0) => return,
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
+                    _ => {}
+                }
+            }
+        };
+        let _ = tokio::time::timeout_at(deadline, rest).await;
+    }
+}

@@ -1,0 +1,98 @@
+//! Building the frames a server sends: never masked, never fragmented.
+
+use bytes::Bytes;
+use tungstenite::protocol::frame::{
+    FrameHeader,
+    coding::{Control, Data, OpCode},
+};
+
+use super::MAX_CONTROL_LEN;
+
+/// Longest header of an unmasked frame, in bytes.
+pub(crate) const MAX_HEADER_LEN: usize = 10;
+
+/// One text frame around a copy of `text`.
+pub(crate) fn text_frame(text: &str) -> Bytes {
+    let mut buffer = Vec::with_capacity(MAX_HEADER_LEN + text.len());
+    buffer.resize(MAX_HEADER_LEN, 0);
+    buffer.extend_from_slice(text.as_bytes());
+    seal_text(buffer)
+}
+
+/// Turns `[MAX_HEADER_LEN bytes of room][payload]` into a text frame without moving the payload.
+/// A buffer without that room gives an empty frame.
+pub(crate) fn seal_text(mut buffer: Vec<u8>) -> Bytes {
+    let payload_len = buffer.len().saturating_sub(MAX_HEADER_LEN);
+    let header = header(OpCode::Data(Data::Text), payload_len);
+    let start = MAX_HEADER_LEN - header.len().min(MAX_HEADER_LEN);
+    match buffer.get_mut(start..MAX_HEADER_LEN) {
+        Some(room) => room.copy_from_slice(&header),
+        None => return Bytes::from_static(&[0x81, 0x00]),
+    }
+    Bytes::from(buffer).slice(start..)
+}
+
+/// A close frame; without a code its payload is empty.
+pub(crate) fn close_frame(code: Option<u16>, reason: &str) -> Bytes {
+    let mut payload = Vec::with_capacity(MAX_CONTROL_LEN);
+    if let Some(code) = code {
+        payload.extend_from_slice(&code.to_be_bytes());
+        payload.extend_from_slice(truncated(reason, MAX_CONTROL_LEN - 2).as_bytes());
+    }
+    control_frame(Control::Close, &payload)
+}
+
+/// The answer to a ping: the same payload.
+pub(crate) fn pong_frame(payload: &[u8]) -> Bytes {
+    control_frame(Control::Pong, payload)
+}
+
+fn control_frame(opcode: Control, payload: &[u8]) -> Bytes {
+    let mut frame = header(OpCode::Control(opcode), payload.len());
+    frame.extend_from_slice(payload);
+    Bytes::from(frame)
+}
+
+fn header(opcode: OpCode, payload_len: usize) -> Vec<u8> {
+    let header = FrameHeader { is_final: true, opcode, ..FrameHeader::default() };
+    let mut out = Vec::with_capacity(MAX_HEADER_LEN);
+    // Writing to a Vec cannot fail.
+    let _ = header.format(payload_len as u64, &mut out);
+    out
+}
+
+/// The longest prefix of whole characters with at most `max` bytes.
+fn truncated(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_frames_have_the_shortest_length_form() {
+        assert_eq!(&text_frame("hi")[..], b"\x81\x02hi");
+        assert_eq!(&text_frame("")[..], b"\x81\x00");
+        assert_eq!(&text_frame(&"x".repeat(126))[..4], &[0x81, 126, 0, 126]);
+        assert_eq!(&text_frame(&"x".repeat(65_535))[..4], &[0x81, 126, 255, 255]);
+        assert_eq!(&text_frame(&"x".repeat(65_536))[..10], &[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn close_frames_carry_code_and_reason() {
+        assert_eq!(&close_frame(Some(4001), "no")[..], b"\x88\x04\x0f\xa1no");
+        assert_eq!(&close_frame(None, "ignored")[..], b"\x88\x00");
+    }
+
+    #[test]
+    fn a_long_close_reason_is_cut_between_characters() {
+        let frame = close_frame(Some(1000), &"ü".repeat(100));
+        assert_eq!(frame[1] as usize, 2 + 122);
+        assert!(std::str::from_utf8(&frame[4..]).is_ok());
+    }
+}

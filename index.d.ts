@@ -1,0 +1,15 @@
+export { WorkerServer } from "./dist/worker-server.js";
+export { WorkerStatus } from "./dist/worker-status.js";
+export { safeCompare } from "./dist/safe-compare.js";
+export { toWorkerInfo } from "./dist/worker-info.js";
+export type {
+  ConnectedWorker,
+  ModelInfo,
+  WorkerCapabilities,
+  WorkerConnectedHandler,
+  WorkerDisconnectedHandler,
+  WorkerInfo,
+  WorkerMessageHandler,
+  WorkerServerLogger,
+  WorkerServerOptions,
+} from "./dist/types.js";

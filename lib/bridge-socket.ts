@@ -1,0 +1,146 @@
+import { Duplex } from "node:stream";
+import { binding } from "./native.js";
+
+/** Bytes asked for in one read. */
+const READ_BYTES = 16 * 1024;
+
+/** Where a bridged connection comes from. */
+export interface Peer {
+  remoteAddress: string | undefined;
+  remotePort: number | undefined;
+  localPort: number | undefined;
+}
+
+/**
+ * A connection that the native side accepted, with as much of `net.Socket` as Node's HTTP server and its users look at.
+ * Its bytes cross with backpressure both ways.
+ */
+export class BridgeSocket extends Duplex {
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
+  readonly remoteFamily: string | undefined;
+  readonly localPort: number | undefined;
+  timeout = 0;
+  readonly #server: number;
+  readonly #bridge: number;
+  #timer: NodeJS.Timeout | undefined;
+  #wantsRead = false;
+  #written: (() => void) | undefined;
+
+  constructor(server: number, bridge: number, peer: Peer) {
+    super({ allowHalfOpen: true });
+    this.#server = server;
+    this.#bridge = bridge;
+    this.remoteAddress = peer.remoteAddress;
+    this.remotePort = peer.remotePort;
+    this.localPort = peer.localPort;
+    this.remoteFamily = peer.remoteAddress === undefined ? undefined : familyOf(peer.remoteAddress);
+  }
+
+  /** The native side has bytes or an end for us. */
+  readable_(): void {
+    if (this.#wantsRead) this._read();
+  }
+
+  /** The native side takes bytes again. */
+  writable_(): void {
+    const written = this.#written;
+    this.#written = undefined;
+    written?.();
+  }
+
+  /** The connection is gone on the native side. */
+  closed_(): void {
+    if (this.destroyed) return;
+    // What came before the end is still to be read.
+    this.readable_();
+    if (!this.readableEnded && !this.writableFinished) {
+      this.destroy(Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET", syscall: "read" }));
+    } else {
+      this.destroy();
+    }
+  }
+
+  override _read(): void {
+    this.#wantsRead = false;
+    for (;;) {
+      const buffer = Buffer.allocUnsafe(READ_BYTES);
+      const length = binding.bridgeRead(this.#server, this.#bridge, buffer);
+      if (length === 0) {
+        this.#wantsRead = true;
+        return;
+      }
+      if (length < 0) {
+        this.push(null);
+        return;
+      }
+      this.#touch();
+      if (!this.push(buffer.subarray(0, length))) return;
+    }
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.#touch();
+    if (binding.bridgeWrite(this.#server, this.#bridge, chunk)) done();
+    else this.#written = done;
+  }
+
+  override _final(done: () => void): void {
+    binding.bridgeFinish(this.#server, this.#bridge);
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    clearTimeout(this.#timer);
+    binding.bridgeTerminate(this.#server, this.#bridge);
+    this.writable_();
+    done(error);
+  }
+
+  /** Emits 'timeout' after that long without a byte; 0: never. */
+  setTimeout(ms: number, listener?: () => void): this {
+    this.timeout = ms;
+    clearTimeout(this.#timer);
+    this.#timer = ms > 0 ? setTimeout(() => this.emit("timeout"), ms).unref() : undefined;
+    if (listener !== undefined) {
+      if (ms > 0) this.once("timeout", listener);
+      else this.off("timeout", listener);
+    }
+    return this;
+  }
+
+  address(): { port: number | undefined } {
+    return { port: this.localPort };
+  }
+
+  // The native side has set these for every connection, and owns the handle.
+  setNoDelay(): this {
+    return this;
+  }
+
+  setKeepAlive(): this {
+    return this;
+  }
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+
+  destroySoon(): void {
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once("finish", () => this.destroy());
+  }
+
+  #touch(): void {
+    this.#timer?.refresh();
+  }
+}
+
+function familyOf(address: string): string {
+  return address.includes(":") ? "IPv6" : "IPv4";
+}

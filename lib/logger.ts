@@ -1,0 +1,41 @@
+import type { WorkerServerLogger } from "./types.js";
+
+type Level = keyof WorkerServerLogger;
+type Context = Record<string, unknown>;
+
+/** Calls the user's logger; what it throws is its own affair and ends nothing. */
+export class Logger {
+  readonly #target: WorkerServerLogger | undefined;
+
+  constructor(target: WorkerServerLogger | undefined) {
+    this.#target = target;
+  }
+
+  debug(message: string, context?: Context): void {
+    this.#log("debug", message, context);
+  }
+
+  warn(message: string, context?: Context): void {
+    this.#log("warn", message, context);
+  }
+
+  error(message: string, context?: Context): void {
+    this.#log("error", message, context);
+  }
+
+  #log(level: Level, message: string, context: Context | undefined): void {
+    if (this.#target === undefined) return;
+    try {
+      // Loggers that look at the number of arguments see no context where there is none.
+      if (context === undefined) this.#target[level](message);
+      else this.#target[level](message, context);
+    } catch {
+      // There is nowhere left to report it.
+    }
+  }
+}
+
+/** The text of whatever was thrown. */
+export function errorMessage(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

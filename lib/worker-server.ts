@@ -1,0 +1,218 @@
+import { Dispatcher } from "./dispatcher.js";
+import { Fleet } from "./fleet.js";
+import { HealthCheck } from "./health-check.js";
+import { HttpGateway } from "./http-gateway.js";
+import { listenAddress, listenError } from "./listen.js";
+import { Logger } from "./logger.js";
+import { binding, VIEW_LENGTH } from "./native.js";
+import { checkOptions, type CheckedOptions } from "./options.js";
+import type {
+  StopOptions,
+  WorkerConnectedHandler,
+  WorkerDisconnectedHandler,
+  WorkerInfo,
+  WorkerMessageHandler,
+  WorkerServerOptions,
+} from "./types.js";
+
+/** Milliseconds that `stop` gives connections to end by themselves. */
+const STOP_TIMEOUT_MS = 5_000;
+
+/**
+ * A server to which workers connect by WebSocket, on a native core: sockets, registration, heartbeats, selection and
+ * tracking run outside the JavaScript thread, which is entered only for what the handlers must see.
+ *
+ * @example
+ * const server = new WorkerServer({ port: 19100 });
+ * server.onWorkerMessage("work_complete", (worker, message) => {
+ *   server.releaseRequest(message.requestId, { incrementCompleted: true });
+ * });
+ * await server.start();
+ * const worker = server.getAvailableWorker("sonnet");
+ * if (worker) {
+ *   server.trackRequest(worker.id, "req-1");
+ *   server.send(worker.id, { type: "work_request", requestId: "req-1" });
+ * }
+ */
+export class WorkerServer {
+  readonly #options: CheckedOptions;
+  readonly #logger: Logger;
+  readonly #native: InstanceType<typeof binding.NativeServer>;
+  readonly #fleet: Fleet;
+  readonly #dispatcher: Dispatcher;
+  readonly #healthCheck: HealthCheck;
+  readonly #http: HttpGateway;
+  #boundPort: number | undefined;
+  /** From `start` (also a failed one) to `stop`. */
+  #isRunning = false;
+  /** Told when the native side has stopped. */
+  #stopping: { done: Promise<void>; resolve: () => void } | undefined;
+  /** Counts starts and stops, so that a start notices that it was stopped. */
+  #epoch = 0;
+
+  /**
+   * Opens nothing and logs nothing.
+   *
+   * @throws TypeError when an option is of a wrong type; its message names the option.
+   */
+  constructor(options: WorkerServerOptions) {
+    this.#options = checkOptions(options);
+    const { authTokens, heartbeatTimeoutMs, heartbeatIntervalMs, logger } = this.#options;
+    const view = new Float64Array(VIEW_LENGTH);
+    this.#native = new binding.NativeServer({ authTokens, heartbeatTimeoutMs, heartbeatIntervalMs }, view);
+    const home = { number: this.#native.number, view };
+    this.#logger = new Logger(logger);
+    this.#fleet = new Fleet(home);
+    this.#http = new HttpGateway();
+    this.#healthCheck = new HealthCheck(home, this.#fleet, heartbeatTimeoutMs, this.#logger);
+    this.#dispatcher = new Dispatcher(home, this.#fleet, this.#logger, {
+      bridgeOpened: (bridge, peer) => this.#http.open(home.number, bridge, peer, this.#boundPort),
+      bridgeReadable: (bridge) => this.#http.readable(bridge),
+      bridgeWritable: (bridge) => this.#http.writable(bridge),
+      bridgeClosed: (bridge) => this.#http.closed(bridge),
+      stopped: () => this.#stopping?.resolve(),
+    });
+  }
+
+  /** The configured port before `start`, the bound one after it (kept after `stop`). */
+  get port(): number {
+    return this.#boundPort ?? (this.#options.port as number);
+  }
+
+  /**
+   * Listens on all interfaces; resolves when it does.
+   *
+   * @throws (rejects) Error "WorkerServer is already running" until `stop` was called, also after a start that failed;
+   * RangeError with code ERR_SOCKET_BAD_PORT; an Error like Node's own (`code`, `errno`, `syscall`, `address`, `port`)
+   * when the port cannot be had.
+   */
+  async start(): Promise<void> {
+    if (this.#isRunning || this.#stopping !== undefined) throw new Error("WorkerServer is already running");
+    this.#isRunning = true;
+    const epoch = ++this.#epoch;
+    const address = listenAddress(this.#options.port);
+    const outcome = this.#native.listen(address, this.#dispatcher.wake);
+    if (outcome.errno !== undefined && outcome.errno !== null) {
+      const error = listenError(outcome.errno, outcome.address ?? "", address);
+      this.#logger.error("HTTP server error", { error: error.message });
+      throw error;
+    }
+    this.#boundPort = outcome.port ?? this.#boundPort;
+    this.#http.start();
+    this.#healthCheck.start(this.#options.healthCheckIntervalMs);
+    // As with Node's servers, listening is told after the caller's turn, in which the server may be stopped again.
+    await Promise.resolve();
+    if (this.#epoch !== epoch) throw new Error("WorkerServer was stopped before it had started");
+    this.#logger.debug("HTTP + WebSocket server started", { port: this.port });
+  }
+
+  /**
+   * Closes all workers (1001 "Server shutting down"; their disconnected handlers are not called), stops listening, and
+   * resolves when the last connection is gone. What has not ended by itself after `timeoutMs` (default 5,000) is dropped.
+   * The same object can be started again.
+   */
+  async stop(options?: StopOptions): Promise<void> {
+    if (this.#stopping !== undefined) {
+      await this.#stopping.done;
+    } else if (this.#isRunning) {
+      this.#isRunning = false;
+      this.#epoch++;
+      await this.#shutDown(options?.timeoutMs ?? STOP_TIMEOUT_MS);
+    } else {
+      return;
+    }
+    this.#logger.debug("HTTP + WebSocket server stopped");
+  }
+
+  async #shutDown(graceMs: number): Promise<void> {
+    this.#healthCheck.stop();
+    this.#fleet.clear();
+    const wasListening = this.#native.shutdown(graceMs);
+    this.#http.stop();
+    if (!wasListening) return;
+    let resolve!: () => void;
+    const done = new Promise<void>((resolveDone) => (resolve = resolveDone));
+    this.#stopping = { done, resolve };
+    await done;
+    this.#native.release();
+    this.#stopping = undefined;
+  }
+
+  /** Calls `handler` for each worker that registers; returns the function that ends this. */
+  onWorkerConnected(handler: WorkerConnectedHandler): () => void {
+    return this.#dispatcher.connected.add(handler);
+  }
+
+  /**
+   * Calls `handler` for each worker that disconnects, with the ids of its requests in flight. Not called by `stop`, nor
+   * for a worker that was replaced by a new connection and had no requests in flight.
+   */
+  onWorkerDisconnected(handler: WorkerDisconnectedHandler): () => void {
+    return this.#dispatcher.disconnected.add(handler);
+  }
+
+  /** Calls `handler` for each message of that type; what it throws is logged. */
+  onWorkerMessage<T = any>(type: string, handler: WorkerMessageHandler<T>): () => void {
+    return this.#dispatcher.onMessage(type, handler);
+  }
+
+  /**
+   * Sends a message as JSON. False: no such worker, its connection is not open, it does not read what it is sent, or the
+   * message cannot be serialised. True does not say that it has arrived.
+   */
+  send(workerId: string, message: unknown): boolean {
+    return this.#fleet.send(workerId, message);
+  }
+
+  /**
+   * Sends a message as JSON to all workers whose connection is open.
+   *
+   * @throws TypeError when the message cannot be serialised.
+   */
+  broadcast(message: unknown): void {
+    this.#fleet.broadcast(message);
+  }
+
+  /**
+   * The available worker with the lowest load (requests in flight / `maxConcurrentRequests`) that serves the model and,
+   * if a category is given, is below its limit for it; the one registered first among equals. `null`: nobody.
+   */
+  getAvailableWorker(model: string, category?: string): WorkerInfo | null {
+    return this.#fleet.select(model, category);
+  }
+
+  /** The first worker that is available or busy, in order of registration. */
+  getAnyAvailableWorker(): WorkerInfo | null {
+    return this.#fleet.selectAny();
+  }
+
+  /** Requests that the available workers for a model (and category) still take. Negative if they are over their limits. */
+  getAvailableSlotCount(model: string, category?: string): number {
+    return this.#fleet.freeSlots(model, category);
+  }
+
+  /** All registered workers, healthy or not. */
+  getWorkerCount(): number {
+    return this.#fleet.size;
+  }
+
+  /** Workers whose status is available. */
+  getAvailableWorkerCount(): number {
+    return this.#fleet.availableCount();
+  }
+
+  /** All registered workers, in order of registration. */
+  getWorkerInfo(): WorkerInfo[] {
+    return this.#fleet.infos();
+  }
+
+  /** Counts a request as in flight on a worker; at its capacity the worker becomes busy. Enforces no limit. */
+  trackRequest(workerId: string, requestId: string, category?: string): void {
+    this.#fleet.track(workerId, requestId, category);
+  }
+
+  /** Ends a request in flight, on whichever worker it is. */
+  releaseRequest(requestId: string, options?: { incrementCompleted?: boolean }): void {
+    this.#fleet.release(requestId, options?.incrementCompleted === true);
+  }
+}

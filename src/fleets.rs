@@ -1,0 +1,70 @@
+//! The servers of this thread, by the numbers that JavaScript knows them by.
+
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::Arc,
+};
+
+use worker_server::{Connection, Fleet, core::protocol::Capabilities};
+
+use crate::callbacks::Waker;
+
+/// One server and what its owner has under way.
+pub(crate) struct Owned {
+    pub(crate) fleet: Fleet,
+    pub(crate) waker: Arc<Waker>,
+    /// The registration that was handed out last, until it is admitted.
+    pub(crate) registering: Option<(Arc<Connection>, Capabilities)>,
+    /// What is left to hand out of the last health check, in reverse.
+    pub(crate) overdue: Vec<(u32, bool)>,
+    /// Four doubles that JavaScript reads after a call; see `raw.d.ts`.
+    pub(crate) view: View,
+}
+
+/// Memory shared with a Float64Array.
+#[derive(Clone, Copy)]
+pub(crate) struct View(pub(crate) *mut f64);
+
+impl View {
+    pub(crate) const LEN: usize = 4;
+}
+
+thread_local! {
+    static FLEETS: RefCell<Vec<Option<Rc<RefCell<Owned>>>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Adds a server and gives it a number.
+pub(crate) fn add(owned: Owned) -> u32 {
+    let owned = Some(Rc::new(RefCell::new(owned)));
+    FLEETS.with_borrow_mut(|fleets| match fleets.iter_mut().enumerate().find(|(_, f)| f.is_none()) {
+        Some((index, free)) => {
+            *free = owned;
+            index as u32
+        }
+        None => {
+            fleets.push(owned);
+            (fleets.len() - 1) as u32
+        }
+    })
+}
+
+/// Forgets a server, which ends it.
+pub(crate) fn remove(number: u32) {
+    let removed = FLEETS.try_with(|fleets| {
+        fleets.borrow_mut().get_mut(number as usize).and_then(Option::take)
+    });
+    // Dropped only now, when the list is not borrowed any more.
+    drop(removed);
+}
+
+/// Runs `body` on a server; `None` if there is none of that number.
+pub(crate) fn with<T>(number: u32, body: impl FnOnce(&mut Owned) -> T) -> Option<T> {
+    let owned = FLEETS
+        .try_with(|fleets| fleets.borrow().get(number as usize).cloned().flatten())
+        .ok()
+        .flatten()?;
+    // Native calls do not nest: none of them enters JavaScript.
+    let mut owned = owned.try_borrow_mut().ok()?;
+    Some(body(&mut owned))
+}

@@ -1,0 +1,394 @@
+//! The hot part of a server's surface: raw N-API functions on integer handles.
+//!
+//! napi-derive's class methods cost 1-2 us a call, these 0.04-0.1 us. Their JavaScript signatures
+//! stand in `raw.d.ts`. They decide nothing: each converts, calls one method and returns.
+#![allow(unsafe_code, reason = "raw N-API calls; what each relies on stands beside it")]
+
+mod arguments;
+mod events;
+
+use std::{ffi::c_void, ptr};
+
+use bytes::Bytes;
+use napi::sys;
+use worker_server::{
+    BridgeRead, Fleet, caught,
+    core::{
+        auth::safe_compare,
+        pool::{Slot, Status, health::Verdict},
+        protocol::Capabilities,
+    },
+};
+
+use self::arguments::Call;
+use crate::fleets::{self, Owned};
+
+type Value = sys::napi_value;
+type Body = fn(&Call) -> Option<Value>;
+
+/// Defines one trampoline per function and `register`, which exports them all.
+macro_rules! export {
+    ($($name:literal => $body:path),+ $(,)?) => {
+        /// Sets every raw function on `exports`.
+        pub(crate) fn register(env: sys::napi_env, exports: Value) -> sys::napi_status {
+            $({
+                unsafe extern "C" fn trampoline(
+                    env: sys::napi_env,
+                    info: sys::napi_callback_info,
+                ) -> Value {
+                    run(env, info, $body)
+                }
+                let status = define(env, exports, $name, trampoline);
+                if status != sys::Status::napi_ok {
+                    return status;
+                }
+            })+
+            sys::Status::napi_ok
+        }
+    };
+}
+
+export! {
+    "next" => events::next,
+    "signal" => signal,
+    "observeClock" => observe_clock,
+    "admit" => admit,
+    "acknowledge" => acknowledge,
+    "remove" => remove,
+    "select" => select,
+    "selectAny" => select_any,
+    "freeSlots" => free_slots,
+    "availableCount" => available_count,
+    "look" => look,
+    "track" => track,
+    "release" => release,
+    "adopt" => adopt,
+    "forget" => forget,
+    "setCapabilities" => set_capabilities,
+    "setStatus" => set_status,
+    "setActive" => set_active,
+    "setCompleted" => set_completed,
+    "setCategoryActive" => set_category_active,
+    "setLastHeartbeat" => set_last_heartbeat,
+    "checkHealth" => check_health,
+    "nextOverdue" => next_overdue,
+    "send" => send,
+    "broadcast" => broadcast,
+    "close" => close,
+    "isOpen" => is_open,
+    "bridgeRead" => bridge_read,
+    "bridgeWrite" => bridge_write,
+    "bridgeFinish" => bridge_finish,
+    "bridgeTerminate" => bridge_terminate,
+    "safeCompare" => compare,
+}
+
+#[cfg(feature = "fault-injection")]
+pub(crate) fn register_faults(env: sys::napi_env, exports: Value) -> sys::napi_status {
+    unsafe extern "C" fn trampoline(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
+        #[allow(clippy::panic, reason = "this is what the feature is for")]
+        run(env, info, |_| panic!("injected into a native call"))
+    }
+    define(env, exports, "injectPanic", trampoline)
+}
+
+/// Calls `body`; a panic in it becomes a JavaScript exception, nothing else.
+fn run(env: sys::napi_env, info: sys::napi_callback_info, body: Body) -> Value {
+    match caught(|| body(&Call::new(env, info))) {
+        Some(value) => value.unwrap_or(ptr::null_mut()),
+        None => {
+            // SAFETY: both strings are NUL-terminated; a failure leaves `undefined` as the result.
+            unsafe {
+                sys::napi_throw_error(
+                    env,
+                    c"ERR_NATIVE_PANIC".as_ptr(),
+                    c"the native core panicked; this is a bug in worker-server-native".as_ptr(),
+                )
+            };
+            ptr::null_mut()
+        }
+    }
+}
+
+fn define(
+    env: sys::napi_env,
+    exports: Value,
+    name: &str,
+    trampoline: unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> Value,
+) -> sys::napi_status {
+    let mut function = ptr::null_mut();
+    let (text, len) = (name.as_ptr().cast(), name.len() as isize);
+    // SAFETY: called while the module is being initialised; the name is copied.
+    unsafe {
+        let status = sys::napi_create_function(
+            env,
+            text,
+            len,
+            Some(trampoline),
+            ptr::null_mut::<c_void>(),
+            &mut function,
+        );
+        if status != sys::Status::napi_ok {
+            return status;
+        }
+        let mut key = ptr::null_mut();
+        let status = sys::napi_create_string_latin1(env, text, len, &mut key);
+        if status != sys::Status::napi_ok {
+            return status;
+        }
+        sys::napi_set_property(env, exports, key, function)
+    }
+}
+
+/// The server named by the first argument.
+fn owned<T>(call: &Call, body: impl FnOnce(&mut Owned) -> T) -> Option<T> {
+    fleets::with(call.u32(0)?, body)
+}
+
+/// The worker named by the second argument.
+fn slot(call: &Call) -> Option<Slot> {
+    call.u32(1).map(Slot::new)
+}
+
+fn signal(call: &Call) -> Option<Value> {
+    owned(call, |owned| owned.fleet.signal())?;
+    None
+}
+
+fn observe_clock(call: &Call) -> Option<Value> {
+    let now = call.f64(1)?;
+    owned(call, |owned| owned.fleet.observe_clock(now))?;
+    None
+}
+
+fn admit(call: &Call) -> Option<Value> {
+    let slot = owned(call, |owned| {
+        let (connection, capabilities) = owned.registering.take()?;
+        Some(owned.fleet.admit(connection, capabilities))
+    })??;
+    call.number(slot.index().into())
+}
+
+fn acknowledge(call: &Call) -> Option<Value> {
+    let slot = slot(call)?;
+    owned(call, |owned| owned.fleet.acknowledge(slot))?;
+    None
+}
+
+fn remove(call: &Call) -> Option<Value> {
+    let slot = slot(call)?;
+    owned(call, |owned| owned.fleet.remove(slot))?;
+    None
+}
+
+fn select(call: &Call) -> Option<Value> {
+    let wanted = call.string(1)?;
+    let category = call.string(2);
+    let found = owned(call, |owned| {
+        let slot = owned.fleet.pool().select(&wanted, category.as_deref());
+        shown(owned, slot)
+    })?;
+    call.number(found)
+}
+
+fn select_any(call: &Call) -> Option<Value> {
+    let found = owned(call, |owned| {
+        let slot = owned.fleet.pool().first_usable();
+        shown(owned, slot)
+    })?;
+    call.number(found)
+}
+
+/// The slot as a number (-1: none), after writing what is known of it to the view.
+fn shown(owned: &mut Owned, slot: Option<Slot>) -> f64 {
+    match slot {
+        Some(slot) if show(owned, slot) => slot.index().into(),
+        _ => -1.0,
+    }
+}
+
+/// Writes status, active and completed requests and the last heartbeat to the view.
+fn show(owned: &mut Owned, slot: Slot) -> bool {
+    let Some(view) = owned.fleet.view(slot) else { return false };
+    let status = f64::from(view.status as u8);
+    owned.view.write([status, view.active, view.completed, view.last_heartbeat_ms]);
+    true
+}
+
+fn free_slots(call: &Call) -> Option<Value> {
+    let wanted = call.string(1)?;
+    let category = call.string(2);
+    let free = owned(call, |owned| {
+        owned.fleet.pool().available_slots(&wanted, category.as_deref())
+    })?;
+    call.number(free)
+}
+
+fn available_count(call: &Call) -> Option<Value> {
+    let count = owned(call, |owned| owned.fleet.pool().available_count())?;
+    call.number(count as f64)
+}
+
+fn look(call: &Call) -> Option<Value> {
+    let slot = slot(call)?;
+    let known = owned(call, |owned| show(owned, slot))?;
+    call.boolean(known)
+}
+
+fn track(call: &Call) -> Option<Value> {
+    let (slot, request, category) = (slot(call)?, call.utf16(2)?, call.string(3));
+    let tracked =
+        owned(call, |owned| owned.fleet.pool().track(slot, &request, category.as_deref()))?;
+    call.boolean(tracked)
+}
+
+fn release(call: &Call) -> Option<Value> {
+    let (request, completed) = (call.utf16(1)?, call.bool(2).unwrap_or_default());
+    let slot = owned(call, |owned| owned.fleet.pool().release(&request, completed))?;
+    call.number(slot.map_or(-1.0, |slot| slot.index().into()))
+}
+
+fn adopt(call: &Call) -> Option<Value> {
+    let (slot, request) = (slot(call)?, call.utf16(2)?);
+    owned(call, |owned| owned.fleet.pool().adopt_request(slot, &request))?;
+    None
+}
+
+fn forget(call: &Call) -> Option<Value> {
+    let (slot, request) = (slot(call)?, call.utf16(2)?);
+    owned(call, |owned| owned.fleet.pool().forget_request(slot, &request))?;
+    None
+}
+
+fn set_capabilities(call: &Call) -> Option<Value> {
+    let (slot, json) = (slot(call)?, call.string(2)?);
+    let mut capabilities = Capabilities::parse(&json);
+    if let Some(max) = call.f64(3) {
+        // JSON has no infinity, JavaScript does.
+        capabilities.max_concurrent_requests = max;
+    }
+    owned(call, |owned| owned.fleet.pool().set_capabilities(slot, capabilities))?;
+    None
+}
+
+fn set_status(call: &Call) -> Option<Value> {
+    let slot = slot(call)?;
+    let status = match call.u32(2)? {
+        0 => Status::Available,
+        1 => Status::Busy,
+        2 => Status::Draining,
+        _ => Status::Unhealthy,
+    };
+    owned(call, |owned| owned.fleet.set_status(slot, status))?;
+    None
+}
+
+fn set_active(call: &Call) -> Option<Value> {
+    let (slot, count) = (slot(call)?, call.f64(2)?);
+    owned(call, |owned| owned.fleet.pool().set_active(slot, count))?;
+    None
+}
+
+fn set_completed(call: &Call) -> Option<Value> {
+    let (slot, count) = (slot(call)?, call.f64(2)?);
+    owned(call, |owned| owned.fleet.pool().set_completed(slot, count))?;
+    None
+}
+
+fn set_category_active(call: &Call) -> Option<Value> {
+    let (slot, category, count) = (slot(call)?, call.string(2)?, call.f64(3));
+    owned(call, |owned| owned.fleet.pool().set_category_active(slot, &category, count))?;
+    None
+}
+
+fn set_last_heartbeat(call: &Call) -> Option<Value> {
+    let (slot, ms) = (slot(call)?, call.f64(2)?);
+    owned(call, |owned| owned.fleet.set_last_heartbeat(slot, ms))?;
+    None
+}
+
+fn check_health(call: &Call) -> Option<Value> {
+    let (now, timeout) = (call.f64(1)?, call.f64(2)?);
+    let count = owned(call, |owned| {
+        owned.overdue = owned
+            .fleet
+            .overdue(now, timeout)
+            .into_iter()
+            .rev()
+            .map(|(slot, verdict)| (slot.index(), verdict == Verdict::PresumedDead))
+            .collect();
+        owned.overdue.len()
+    })?;
+    call.number(count as f64)
+}
+
+fn next_overdue(call: &Call) -> Option<Value> {
+    let slot = owned(call, |owned| {
+        let Some((slot, is_dead)) = owned.overdue.pop() else { return -1.0 };
+        show(owned, Slot::new(slot));
+        if is_dead { f64::from(slot) + 0.5 } else { slot.into() }
+    })?;
+    call.number(slot)
+}
+
+fn send(call: &Call) -> Option<Value> {
+    let (slot, text) = (slot(call)?, call.framed_text(2)?);
+    let sent = owned(call, |owned| owned.fleet.send(slot, Fleet::text_frame(text)).is_ok())?;
+    call.boolean(sent)
+}
+
+fn broadcast(call: &Call) -> Option<Value> {
+    let frame = Fleet::text_frame(call.framed_text(1)?);
+    owned(call, |owned| owned.fleet.broadcast(&frame))?;
+    None
+}
+
+fn close(call: &Call) -> Option<Value> {
+    let (slot, code, reason) = (slot(call)?, call.u32(2)?, call.string(3)?);
+    let code = u16::try_from(code).ok()?;
+    owned(call, |owned| owned.fleet.close(slot, code, &reason))?;
+    None
+}
+
+fn is_open(call: &Call) -> Option<Value> {
+    let slot = slot(call)?;
+    let open = owned(call, |owned| owned.fleet.is_open(slot))?;
+    call.boolean(open)
+}
+
+/// Bytes read; 0: none now; -1: the peer's side has ended; -2: the connection is gone.
+fn bridge_read(call: &Call) -> Option<Value> {
+    let id = call.u32(1)?;
+    let buffer = call.bytes_mut(2)?;
+    let read = owned(call, |owned| match owned.fleet.bridge(id).map(|b| b.read(buffer)) {
+        Some(BridgeRead::Bytes(len)) => len as f64,
+        Some(BridgeRead::Pending) => 0.0,
+        Some(BridgeRead::End) => -1.0,
+        None => -2.0,
+    })?;
+    call.number(read)
+}
+
+fn bridge_write(call: &Call) -> Option<Value> {
+    let id = call.u32(1)?;
+    let bytes = Bytes::copy_from_slice(call.bytes_mut(2)?);
+    let goes_on = owned(call, |owned| owned.fleet.bridge(id).is_none_or(|b| b.write(bytes)))?;
+    call.boolean(goes_on)
+}
+
+fn bridge_finish(call: &Call) -> Option<Value> {
+    let id = call.u32(1)?;
+    owned(call, |owned| owned.fleet.bridge(id).map(|bridge| bridge.finish()))?;
+    None
+}
+
+fn bridge_terminate(call: &Call) -> Option<Value> {
+    let id = call.u32(1)?;
+    owned(call, |owned| owned.fleet.bridge(id).map(|bridge| bridge.terminate()))?;
+    None
+}
+
+fn compare(call: &Call) -> Option<Value> {
+    let (left, right) = (call.string(0)?, call.string(1)?);
+    call.boolean(safe_compare(&left, &right))
+}

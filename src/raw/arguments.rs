@@ -1,0 +1,210 @@
+//! Arguments and results of a raw N-API call.
+#![allow(unsafe_code, reason = "raw N-API calls; what each relies on stands beside it")]
+
+use std::{ptr, slice};
+
+use napi::{bindgen_prelude::Float64Array, sys};
+use worker_server::{Fleet, Text};
+
+use super::Value;
+use crate::fleets::View;
+
+/// No raw function takes more arguments.
+const MAX_ARGUMENTS: usize = 4;
+/// Strings up to this length are read in one call.
+const STACK_BYTES: usize = 512;
+/// The longest form of a character in UTF-8, which a full buffer may have had no room for.
+const MAX_CHARACTER: usize = 4;
+
+/// One call from JavaScript. Lives no longer than the call.
+pub(super) struct Call {
+    env: sys::napi_env,
+    arguments: [Value; MAX_ARGUMENTS],
+}
+
+impl Call {
+    pub(super) fn new(env: sys::napi_env, info: sys::napi_callback_info) -> Self {
+        let mut arguments = [ptr::null_mut(); MAX_ARGUMENTS];
+        let mut count = MAX_ARGUMENTS;
+        // SAFETY: both pointers come from Node for this call; missing arguments are filled with
+        // `undefined`, and on failure all stay null, which every reader below refuses.
+        unsafe {
+            sys::napi_get_cb_info(
+                env,
+                info,
+                &mut count,
+                arguments.as_mut_ptr(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
+        Self { env, arguments }
+    }
+
+    fn argument(&self, index: usize) -> Option<Value> {
+        self.arguments.get(index).copied().filter(|value| !value.is_null())
+    }
+
+    pub(super) fn u32(&self, index: usize) -> Option<u32> {
+        let value = self.argument(index)?;
+        let mut result = 0;
+        // SAFETY: a live value of this call; anything but a number is refused by the status.
+        let status = unsafe { sys::napi_get_value_uint32(self.env, value, &mut result) };
+        (status == sys::Status::napi_ok).then_some(result)
+    }
+
+    pub(super) fn f64(&self, index: usize) -> Option<f64> {
+        let value = self.argument(index)?;
+        let mut result = 0.0;
+        // SAFETY: as above.
+        let status = unsafe { sys::napi_get_value_double(self.env, value, &mut result) };
+        (status == sys::Status::napi_ok).then_some(result)
+    }
+
+    pub(super) fn bool(&self, index: usize) -> Option<bool> {
+        let value = self.argument(index)?;
+        let mut result = false;
+        // SAFETY: as above.
+        let status = unsafe { sys::napi_get_value_bool(self.env, value, &mut result) };
+        (status == sys::Status::napi_ok).then_some(result)
+    }
+
+    /// A string; lone surrogates become replacement characters.
+    pub(super) fn string(&self, index: usize) -> Option<String> {
+        String::from_utf8(self.utf8(index, 0)?).ok()
+    }
+
+    /// Room for a frame's header, followed by a string in UTF-8.
+    pub(super) fn framed_text(&self, index: usize) -> Option<Vec<u8>> {
+        self.utf8(index, Fleet::FRAME_HEADER_ROOM)
+    }
+
+    fn utf8(&self, index: usize, room: usize) -> Option<Vec<u8>> {
+        let value = self.argument(index)?;
+        let mut stack = [0u8; STACK_BYTES];
+        let written = self.copy_utf8(value, stack.as_mut_ptr(), STACK_BYTES)?;
+        if written + MAX_CHARACTER < STACK_BYTES {
+            let mut bytes = Vec::with_capacity(room + written);
+            bytes.resize(room, 0);
+            bytes.extend(stack.iter().take(written));
+            return Some(bytes);
+        }
+        let len = self.copy_utf8(value, ptr::null_mut(), 0)?;
+        // Node ends the string with a NUL, which needs a place of its own.
+        let mut bytes = vec![0; room + len + 1];
+        let target = bytes.get_mut(room..)?;
+        let written = self.copy_utf8(value, target.as_mut_ptr(), target.len())?;
+        bytes.truncate(room + written);
+        Some(bytes)
+    }
+
+    /// Bytes written; with a null buffer: the length of the string.
+    fn copy_utf8(&self, value: Value, buffer: *mut u8, capacity: usize) -> Option<usize> {
+        let mut written = 0;
+        // SAFETY: `buffer` is null or has `capacity` bytes; anything but a string is refused.
+        let status = unsafe {
+            sys::napi_get_value_string_utf8(
+                self.env,
+                value,
+                buffer.cast(),
+                capacity,
+                &mut written,
+            )
+        };
+        (status == sys::Status::napi_ok).then_some(written)
+    }
+
+    /// A string as it is in JavaScript.
+    pub(super) fn utf16(&self, index: usize) -> Option<Vec<u16>> {
+        let value = self.argument(index)?;
+        let mut stack = [0u16; STACK_BYTES];
+        let written = self.copy_utf16(value, stack.as_mut_ptr(), STACK_BYTES)?;
+        if written + 1 < STACK_BYTES {
+            return stack.get(..written).map(<[u16]>::to_vec);
+        }
+        let len = self.copy_utf16(value, ptr::null_mut(), 0)?;
+        let mut units = vec![0; len + 1];
+        let written = self.copy_utf16(value, units.as_mut_ptr(), units.len())?;
+        units.truncate(written);
+        Some(units)
+    }
+
+    fn copy_utf16(&self, value: Value, buffer: *mut u16, capacity: usize) -> Option<usize> {
+        let mut written = 0;
+        // SAFETY: `buffer` is null or has `capacity` units; anything but a string is refused.
+        let status = unsafe {
+            sys::napi_get_value_string_utf16(self.env, value, buffer, capacity, &mut written)
+        };
+        (status == sys::Status::napi_ok).then_some(written)
+    }
+
+    /// The bytes of a Uint8Array, for the duration of the call.
+    pub(super) fn bytes_mut(&self, index: usize) -> Option<&mut [u8]> {
+        let value = self.argument(index)?;
+        let (mut kind, mut len, mut data) = (0, 0, ptr::null_mut());
+        // SAFETY: a live value of this call; anything but a typed array is refused.
+        let status = unsafe {
+            sys::napi_get_typedarray_info(
+                self.env,
+                value,
+                &mut kind,
+                &mut len,
+                &mut data,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
+        if status != sys::Status::napi_ok || kind != sys::TypedarrayType::uint8_array {
+            return None;
+        }
+        if len == 0 || data.is_null() {
+            return Some(&mut []);
+        }
+        // SAFETY: Node gave the array's memory; no JavaScript runs before the call returns, so
+        // nothing else reads or writes it, and each function asks for it once.
+        Some(unsafe { slice::from_raw_parts_mut(data.cast(), len) })
+    }
+
+    pub(super) fn number(&self, value: f64) -> Option<Value> {
+        let mut result = ptr::null_mut();
+        // SAFETY: plain value creation inside the call.
+        let status = unsafe { sys::napi_create_double(self.env, value, &mut result) };
+        (status == sys::Status::napi_ok).then_some(result)
+    }
+
+    pub(super) fn boolean(&self, value: bool) -> Option<Value> {
+        let mut result = ptr::null_mut();
+        // SAFETY: as above.
+        let status = unsafe { sys::napi_get_boolean(self.env, value, &mut result) };
+        (status == sys::Status::napi_ok).then_some(result)
+    }
+
+    pub(super) fn text(&self, text: &Text) -> Option<Value> {
+        let mut result = ptr::null_mut();
+        let (start, len) = (text.as_str().as_ptr().cast(), text.as_str().len() as isize);
+        // SAFETY: the text is copied; ASCII is valid latin-1 and then much faster to create.
+        let status = unsafe {
+            if text.is_ascii() {
+                sys::napi_create_string_latin1(self.env, start, len, &mut result)
+            } else {
+                sys::napi_create_string_utf8(self.env, start, len, &mut result)
+            }
+        };
+        (status == sys::Status::napi_ok).then_some(result)
+    }
+}
+
+impl View {
+    /// The memory of an array with at least [`View::LEN`] places.
+    pub(crate) fn of(array: &mut Float64Array) -> Option<Self> {
+        // SAFETY: called inside a native call, during which no JavaScript touches the array.
+        let memory = unsafe { array.as_mut() };
+        (memory.len() >= Self::LEN).then(|| Self(memory.as_mut_ptr()))
+    }
+
+    pub(crate) fn write(self, values: [f64; Self::LEN]) {
+        // SAFETY: `of` checked the length; the facade keeps the array alive and never detaches it
+        // as long as it holds the server; this runs on its thread, so nobody reads meanwhile.
+        unsafe { ptr::copy_nonoverlapping(values.as_ptr(), self.0, Self::LEN) };
+    }
+}

@@ -1,0 +1,81 @@
+//! Handing events to JavaScript: the view says what happened, the result is its text.
+
+use worker_server::{Event, Text};
+
+use super::{Value, arguments::Call, owned};
+use crate::fleets::Owned;
+
+/// What the first place of the view says; `lib/native.ts` has the same list.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Kind {
+    None,
+    Opened,
+    TokenRefused,
+    RegistrationRefused,
+    Registered,
+    Message,
+    MessageDropped,
+    InvalidJson,
+    MissingType,
+    UnknownHeartbeat,
+    Closed,
+    SocketError,
+    BridgeOpened,
+    BridgeReadable,
+    BridgeWritable,
+    BridgeClosed,
+    Stopped,
+}
+
+/// Takes the next event. View: kind, slot of the worker (-1: none) or number of the bridge, then
+/// close code and whether an id was bound.
+pub(super) fn next(call: &Call) -> Option<Value> {
+    let text = owned(call, |owned| {
+        let event = owned.fleet.next_event();
+        let (view, text) = event.map_or(([f64::from(Kind::None as u8), -1.0, 0.0, 0.0], None), |event| {
+            describe(owned, event)
+        });
+        owned.view.write(view);
+        text
+    })?;
+    call.text(&text?)
+}
+
+fn describe(owned: &mut Owned, event: Event) -> ([f64; 4], Option<Text>) {
+    let slot = |connection: &worker_server::Connection| {
+        connection.slot().map_or(-1.0, |slot| slot.index().into())
+    };
+    let (kind, subject, code, flag, text) = match event {
+        Event::Opened => (Kind::Opened, -1.0, 0, false, None),
+        Event::TokenRefused(id) => (Kind::TokenRefused, -1.0, 0, false, id),
+        Event::RegistrationRefused(id) => (Kind::RegistrationRefused, -1.0, 0, false, id),
+        Event::Registered { connection, registration, session_id, text, replaces } => {
+            owned.registering = Some((connection, registration.capabilities));
+            let old = replaces.as_deref().map_or(-1.0, slot);
+            // A UUID has a fixed length, so the facade can cut the two apart.
+            let text = Text::from(session_id + text.as_str());
+            (Kind::Registered, old, 0, false, Some(text))
+        }
+        Event::Message { connection, text } => {
+            (Kind::Message, slot(&connection), 0, false, Some(text))
+        }
+        Event::MessageDropped => (Kind::MessageDropped, -1.0, 0, false, None),
+        Event::InvalidJson => (Kind::InvalidJson, -1.0, 0, false, None),
+        Event::MissingType => (Kind::MissingType, -1.0, 0, false, None),
+        Event::UnknownHeartbeat(id) => (Kind::UnknownHeartbeat, -1.0, 0, false, id),
+        Event::Closed { connection, info, was_bound } => {
+            (Kind::Closed, slot(&connection), info.code, was_bound, Some(info.reason.into()))
+        }
+        Event::SocketError(message) => (Kind::SocketError, -1.0, 0, false, Some(message)),
+        Event::BridgeOpened(bridge) => {
+            let peer = bridge.peer().map(|peer| format!("{} {}", peer.ip(), peer.port()).into());
+            (Kind::BridgeOpened, bridge.id().into(), 0, false, peer)
+        }
+        Event::BridgeReadable(id) => (Kind::BridgeReadable, id.into(), 0, false, None),
+        Event::BridgeWritable(id) => (Kind::BridgeWritable, id.into(), 0, false, None),
+        Event::BridgeClosed(id) => (Kind::BridgeClosed, id.into(), 0, false, None),
+        Event::Stopped => (Kind::Stopped, -1.0, 0, false, None),
+    };
+    ([f64::from(kind as u8), subject, code.into(), f64::from(u8::from(flag))], text)
+}
