@@ -32,13 +32,13 @@ const METHODS = [
 
 /** What the program prints, once it has ended by itself and without complaint. */
 async function outputOf(program: Program): Promise<string[]> {
-  expect(await program.ended).toEqual({ code: 0, signal: null, stderr: "" });
+  expect(await program.ended).toStrictEqual({ code: 0, signal: null, stderr: "" });
   return program.lines;
 }
 
 describe("the exports", () => {
   test("are exactly the ones that work so far", () => {
-    expect(Object.keys(require("../index.js")).sort()).toEqual(NAMES);
+    expect(Object.keys(require("../index.js")).sort()).toStrictEqual(NAMES);
   });
 
   test("are marked as compiled from an ES module, without a default", () => {
@@ -52,7 +52,7 @@ describe("the exports", () => {
       console.log([WorkerServer, WorkerStatus, toWorkerInfo, safeCompare].map((x) => typeof x).join());
     `);
 
-    expect(await outputOf(program)).toEqual(["function,object,function,function"]);
+    expect(await outputOf(program)).toStrictEqual(["function,object,function,function"]);
   });
 
   test("can be imported by name in an ES module and are the objects that require gives", async () => {
@@ -64,7 +64,7 @@ describe("the exports", () => {
       console.log(toWorkerInfo === required.toWorkerInfo, safeCompare === required.safeCompare);
     `);
 
-    expect(await outputOf(program)).toEqual(["true true", "true true"]);
+    expect(await outputOf(program)).toStrictEqual(["true true", "true true"]);
   });
 
   test("come as module.exports with the default import of an ES module", async () => {
@@ -75,7 +75,7 @@ describe("the exports", () => {
       console.log(Object.keys(all).sort().join());
     `);
 
-    expect(await outputOf(program)).toEqual(["true", NAMES.join()]);
+    expect(await outputOf(program)).toStrictEqual(["true", NAMES.join()]);
   });
 });
 
@@ -92,7 +92,7 @@ describe("WorkerStatus", () => {
   test("is an ordinary object that can be changed", () => {
     expect(Object.isFrozen(WorkerStatus)).toBe(false);
     expect(Object.isExtensible(WorkerStatus)).toBe(true);
-    expect(Object.getOwnPropertyDescriptor(WorkerStatus, "Busy")).toEqual({
+    expect(Object.getOwnPropertyDescriptor(WorkerStatus, "Busy")).toStrictEqual({
       value: "busy",
       writable: true,
       enumerable: true,
@@ -159,8 +159,8 @@ describe("WorkerServer", () => {
     expect(server.send("worker-1", { type: "hello" })).toBe(true);
 
     expect(server).toBeInstanceOf(WorkerServer);
-    expect(server.sent).toEqual([{ type: "hello" }]);
-    expect(await worker.next()).toEqual({ type: "hello" });
+    expect(server.sent).toStrictEqual([{ type: "hello" }]);
+    expect(await worker.next()).toStrictEqual({ type: "hello" });
     TestWorker.dropAll();
     await server.stop();
   });

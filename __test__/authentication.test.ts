@@ -5,8 +5,7 @@ import { until } from "./support/until";
 
 afterEach(stopServers);
 
-const REFUSAL =
-  '{"type":"worker_registration_ack","success":false,"error":"Invalid authentication token"}';
+const REFUSAL = '{"type":"worker_registration_ack","success":false,"error":"Invalid authentication token"}';
 
 /** Registers with the token; a registration that is refused is not an error here. */
 async function attempt(port: number, authToken: unknown): Promise<TestWorker> {
@@ -44,7 +43,7 @@ describe("a wrong token", () => {
     const worker = await attempt(port, token);
 
     expect(await worker.nextText()).toBe(REFUSAL);
-    expect(await worker.closed).toEqual({ code: 4001, reason: "Authentication failed" });
+    expect(await worker.closed).toStrictEqual({ code: 4001, reason: "Authentication failed" });
   });
 
   test("is compared byte by byte: another Unicode form of the same text is wrong", async () => {
@@ -75,7 +74,7 @@ describe("a wrong token", () => {
     );
 
     expect(server.getWorkerCount()).toBe(0);
-    expect(events).toEqual({ connected: [], disconnected: [] });
+    expect(events).toStrictEqual({ connected: [], disconnected: [] });
   });
 
   test("is warned about, with the worker id and never the token", async () => {
@@ -85,7 +84,7 @@ describe("a wrong token", () => {
     await worker.closed;
     await until(() => logger.lines.length >= 4, "the close is logged");
 
-    expect(logger.lines.slice(1)).toEqual([
+    expect(logger.lines.slice(1)).toStrictEqual([
       { level: "debug", message: "New WebSocket connection from potential worker", rest: [] },
       {
         level: "warn",
@@ -113,7 +112,9 @@ describe("a wrong token", () => {
     const { server, port } = await startServer({ authToken: "secret" });
     const worker = await TestWorker.register(port, { authToken: "secret" });
 
-    await (await attempt(port, "wrong")).closed;
+    await (
+      await attempt(port, "wrong")
+    ).closed;
     await worker.roundTrip();
 
     expect(server.getWorkerInfo()[0]?.sessionId).toBe(worker.ack.sessionId);
@@ -135,45 +136,50 @@ describe("a wrong token", () => {
 
     expect(await worker.nextText()).toBe(REFUSAL);
     expect(worker.unread).toBe(0);
-    expect(connected).toEqual([]);
+    expect(connected).toStrictEqual([]);
   });
 });
 
 describe("without a configured token", () => {
-  test.each([["missing", undefined], ["any", "whatever"], ["5", 5], ["null", null]])(
-    "a worker's token is not looked at: %s",
-    async (_case, token) => {
-      const { port } = await startServer();
+  test.each([
+    ["missing", undefined],
+    ["any", "whatever"],
+    ["5", 5],
+    ["null", null],
+  ])("a worker's token is not looked at: %s", async (_case, token) => {
+    const { port } = await startServer();
 
-      const worker = await attempt(port, token);
+    const worker = await attempt(port, token);
 
-      expect(await worker.next()).toMatchObject({ success: true });
-    },
-  );
+    expect(await worker.next()).toMatchObject({ success: true });
+  });
 });
 
 describe("the empty string as configured token", () => {
-  test.each([["missing", undefined], ["null", null], ["empty", ""]])(
-    "is matched by a %s one",
-    async (_case, token) => {
-      const { port } = await startServer({ authToken: "" });
+  test.each([
+    ["missing", undefined],
+    ["null", null],
+    ["empty", ""],
+  ])("is matched by a %s one", async (_case, token) => {
+    const { port } = await startServer({ authToken: "" });
 
-      const worker = await attempt(port, token);
+    const worker = await attempt(port, token);
 
-      expect(await worker.next()).toMatchObject({ success: true });
-    },
-  );
+    expect(await worker.next()).toMatchObject({ success: true });
+  });
 
-  test.each([["a string", "x"], ["0", 0], ["false", false], ["an empty array", []]])(
-    "is not matched by %s",
-    async (_case, token) => {
-      const { port } = await startServer({ authToken: "" });
+  test.each([
+    ["a string", "x"],
+    ["0", 0],
+    ["false", false],
+    ["an empty array", []],
+  ])("is not matched by %s", async (_case, token) => {
+    const { port } = await startServer({ authToken: "" });
 
-      const worker = await attempt(port, token);
+    const worker = await attempt(port, token);
 
-      expect(await worker.nextText()).toBe(REFUSAL);
-    },
-  );
+    expect(await worker.nextText()).toBe(REFUSAL);
+  });
 });
 
 describe("with a configured token, before registration", () => {
@@ -188,6 +194,6 @@ describe("with a configured token, before registration", () => {
     worker.send({ type: "report", n: 2 });
     await until(() => delivered.length > 0, "the message after the registration is delivered");
 
-    expect(delivered).toEqual([["worker-1", { type: "report", n: 2 }]]);
+    expect(delivered).toStrictEqual([["worker-1", { type: "report", n: 2 }]]);
   });
 });

@@ -1,6 +1,7 @@
 import type { WorkerServer } from "../index.js";
 import { handledSoFar } from "./support/barrier";
 import { recordEvents } from "./support/events";
+import { writeRaw } from "./support/raw-connection";
 import { RecordingLogger, startServer, stopServers } from "./support/test-server";
 import { TestWorker, capabilities, model, registration } from "./support/test-worker";
 import { until } from "./support/until";
@@ -27,11 +28,10 @@ async function expectUnharmed({ server, bystander }: Scene): Promise<void> {
   const info = server.getWorkerInfo().find(({ id }) => id === "bystander");
   expect(info?.sessionId).toBe(bystander.ack.sessionId);
   expect(server.send("bystander", { type: "still there?" })).toBe(true);
-  expect(await bystander.next()).toEqual({ type: "still there?" });
+  expect(await bystander.next()).toStrictEqual({ type: "still there?" });
 }
 
-const REFUSAL =
-  '{"type":"worker_registration_ack","success":false,"error":"Invalid registration message"}';
+const REFUSAL = '{"type":"worker_registration_ack","success":false,"error":"Invalid registration message"}';
 
 const invalidRegistrations: [string, Record<string, unknown>][] = [
   ["no capabilities", { capabilities: undefined }],
@@ -72,7 +72,7 @@ describe("an invalid registration", () => {
       worker.send(registration(overrides));
 
       expect(await worker.nextText()).toBe(REFUSAL);
-      expect(await worker.closed).toEqual({ code: 4002, reason: "Invalid registration" });
+      expect(await worker.closed).toStrictEqual({ code: 4002, reason: "Invalid registration" });
       expect(stage.server.getWorkerCount()).toBe(1);
       await expectUnharmed(stage);
     },
@@ -102,13 +102,17 @@ describe("an invalid registration", () => {
   test("is warned about once, with the worker id, and calls no handler", async () => {
     const { server, port, logger } = await scene();
     const events = recordEvents(server);
+    const linesBefore = logger.lines.length;
     const worker = await TestWorker.connect(port);
-    logger.lines.length = 0;
 
     worker.send(registration({ capabilities: null }));
-    await until(() => logger.lines.length >= 2, "the close is logged");
+    await until(
+      () => logger.of("Unregistered WebSocket connection closed").length > 0,
+      "the close is logged",
+    );
 
-    expect(logger.lines).toEqual([
+    expect(logger.lines.slice(linesBefore)).toStrictEqual([
+      { level: "debug", message: "New WebSocket connection from potential worker", rest: [] },
       {
         level: "warn",
         message: "Invalid registration message from worker",
@@ -120,7 +124,7 @@ describe("an invalid registration", () => {
         rest: [{ code: 4002, reason: "Invalid registration" }],
       },
     ]);
-    expect(events).toEqual({ connected: [], disconnected: [] });
+    expect(events).toStrictEqual({ connected: [], disconnected: [] });
   });
 
   test("does not replace the worker whose id it names", async () => {
@@ -151,8 +155,8 @@ describe("an invalid registration", () => {
 
     expect(await worker.nextText()).toBe(REFUSAL);
     expect(worker.unread).toBe(0);
-    expect(connected).toEqual([]);
-    expect(messages).toEqual([]);
+    expect(connected).toStrictEqual([]);
+    expect(messages).toStrictEqual([]);
   });
 
   test("of a name and an id of exactly 1 KiB is none", async () => {
@@ -192,7 +196,7 @@ describe("a text that is no message", () => {
     worker.socket.send(data);
     await handledSoFar(stage.server, worker);
 
-    expect(stage.logger.lines).toEqual([{ level: "warn", message, rest: [] }]);
+    expect(stage.logger.lines).toStrictEqual([{ level: "warn", message, rest: [] }]);
     await worker.roundTrip();
     await expectUnharmed(stage);
   }
@@ -225,22 +229,22 @@ describe("JSON that stricter parsers refuse", () => {
   }
 
   test("a number too large is Infinity", async () => {
-    expect(await delivered('{"type":"odd","n":1e999}')).toEqual({ type: "odd", n: Infinity });
+    expect(await delivered('{"type":"odd","n":1e999}')).toStrictEqual({ type: "odd", n: Infinity });
   });
 
   test("a lone surrogate is kept", async () => {
-    expect(await delivered('{"type":"odd","s":"\\ud800"}')).toEqual({ type: "odd", s: "\ud800" });
+    expect(await delivered('{"type":"odd","s":"\\ud800"}')).toStrictEqual({ type: "odd", s: "\ud800" });
   });
 
   test("the last of two keys wins", async () => {
-    expect(await delivered('{"n":1,"type":"other","type":"odd","n":2}')).toEqual({
+    expect(await delivered('{"n":1,"type":"other","type":"odd","n":2}')).toStrictEqual({
       type: "odd",
       n: 2,
     });
   });
 
   test('an escaped "type" key is the type', async () => {
-    expect(await delivered('{"\\u0074ype":"o\\u0064d"}')).toEqual({ type: "odd" });
+    expect(await delivered('{"\\u0074ype":"o\\u0064d"}')).toStrictEqual({ type: "odd" });
   });
 
   test("a nested type is not the type", async () => {
@@ -272,7 +276,21 @@ describe("odd JSON in a registration", () => {
     worker.sendText(text);
 
     expect(await worker.next()).toMatchObject({ success: true });
-    expect(server.getWorkerInfo().map((info) => info.id)).toEqual(["bystander", "other"]);
+    expect(server.getWorkerInfo().map((info) => info.id)).toStrictEqual(["bystander", "other"]);
+  });
+
+  test('a "__proto__" key stays a key of its own and changes no prototype', async () => {
+    const { server, port } = await startServer();
+    const worker = await TestWorker.connect(port);
+    const sent = '{"__proto__":{"polluted":true},"models":[],"maxConcurrentRequests":1}';
+
+    worker.sendText(`{"type":"worker_registration","workerId":"w","workerName":"W","capabilities":${sent}}`);
+    await worker.next();
+
+    const kept = server.getWorkerInfo()[0]?.capabilities;
+    expect(JSON.stringify(kept)).toBe(sent);
+    expect(Object.getPrototypeOf(kept)).toBe(Object.prototype);
+    expect({}).not.toHaveProperty("polluted");
   });
 
   test("lone surrogates in ids keep two workers apart", async () => {
@@ -281,9 +299,9 @@ describe("odd JSON in a registration", () => {
     await TestWorker.register(port, { workerId: "\ud800" });
     const second = await TestWorker.register(port, { workerId: "\ud801" });
 
-    expect(server.getWorkerInfo().map((info) => info.id)).toEqual(["\ud800", "\ud801"]);
+    expect(server.getWorkerInfo().map((info) => info.id)).toStrictEqual(["\ud800", "\ud801"]);
     expect(server.send("\ud801", { type: "hello" })).toBe(true);
-    expect(await second.next()).toEqual({ type: "hello" });
+    expect(await second.next()).toStrictEqual({ type: "hello" });
   });
 
   test("a lone surrogate as message type finds its handler and no other", async () => {
@@ -296,7 +314,7 @@ describe("odd JSON in a registration", () => {
     worker.send({ type: "\ud800" });
     await handledSoFar(server, worker);
 
-    expect(calls).toEqual(["d800"]);
+    expect(calls).toStrictEqual(["d800"]);
   });
 
   test("metadata nested very deep harms nobody", async () => {
@@ -321,7 +339,7 @@ describe("odd JSON in a registration", () => {
     worker.sendText("[".repeat(1_000_000) + "]".repeat(1_000_000));
     await handledSoFar(stage.server, worker);
 
-    expect(stage.logger.lines).toEqual([
+    expect(stage.logger.lines).toStrictEqual([
       { level: "warn", message: "Message missing type field", rest: [] },
     ]);
   });
@@ -349,7 +367,20 @@ describe("size", () => {
     worker.send({ type: "big", data: "x".repeat(5 * 1024 * 1024) });
     await handledSoFar(server, worker);
 
-    expect(lengths).toEqual([5 * 1024 * 1024]);
+    expect(lengths).toStrictEqual([5 * 1024 * 1024]);
+  });
+
+  test.each([
+    ["100 MiB and a byte", "81ff000000000640000100000000"],
+    ["eight exabytes", "81ff7fffffffffffffff00000000"],
+  ])("a frame that announces %s ends that connection with 1009", async (_case, head) => {
+    const stage = await scene();
+    const worker = await TestWorker.register(stage.port);
+
+    writeRaw(worker, Buffer.from(head, "hex"));
+
+    expect((await worker.closed).code).toBe(1009);
+    await expectUnharmed(stage);
   });
 
   test("a message in more than 16,384 fragments ends that connection", async () => {

@@ -108,7 +108,7 @@ describe.each(BLOCKS)("while the event loop is blocked for 3 s by %s, 500 worker
     });
     await fleet.later(300, 10);
 
-    await reportOfBlock(fleet, block);
+    block(BLOCK_MS);
     expect(handled).toBe(0);
     await until(() => handled === WORKERS * 10, "the messages of the block are handled");
 

@@ -51,7 +51,7 @@ describe("the disconnect of a worker is logged with code and reason", () => {
     await one.worker.close(4321, "bye, wörld");
     await gone(one);
 
-    expect(one.logger.of(DISCONNECTED)).toEqual([
+    expect(one.logger.of(DISCONNECTED)).toStrictEqual([
       {
         level: "debug",
         message: DISCONNECTED,
@@ -68,7 +68,7 @@ describe("the disconnect of a worker is logged with code and reason", () => {
     await one.worker.close(1000);
     await gone(one);
 
-    expect(context(one)).toEqual([{ workerId: "worker-1", code: 1000, reason: "" }]);
+    expect(context(one)).toStrictEqual([{ workerId: "worker-1", code: 1000, reason: "" }]);
   });
 
   test("as 1005 and an empty reason if the close frame has no code", async () => {
@@ -77,7 +77,7 @@ describe("the disconnect of a worker is logged with code and reason", () => {
     one.worker.socket.close();
     await gone(one);
 
-    expect(context(one)).toEqual([{ workerId: "worker-1", code: 1005, reason: "" }]);
+    expect(context(one)).toStrictEqual([{ workerId: "worker-1", code: 1005, reason: "" }]);
   });
 
   test("as 1006 and an empty reason without a closing handshake", async () => {
@@ -86,7 +86,7 @@ describe("the disconnect of a worker is logged with code and reason", () => {
     await one.worker.terminate();
     await gone(one);
 
-    expect(context(one)).toEqual([{ workerId: "worker-1", code: 1006, reason: "" }]);
+    expect(context(one)).toStrictEqual([{ workerId: "worker-1", code: 1006, reason: "" }]);
   });
 });
 
@@ -108,7 +108,7 @@ describe("a protocol error of a worker", () => {
 
     writeRaw(one.worker, bytes);
 
-    expect(await one.worker.closed).toEqual({ code, reason: "" });
+    expect(await one.worker.closed).toStrictEqual({ code, reason: "" });
   });
 
   test("is logged as an error, then as a disconnect with 1006", async () => {
@@ -118,7 +118,7 @@ describe("a protocol error of a worker", () => {
     writeRaw(one.worker, frame("text", "{}", { masked: false }));
     await gone(one);
 
-    expect(one.logger.lines).toEqual([
+    expect(one.logger.lines).toStrictEqual([
       {
         level: "error",
         message: "Worker WebSocket error",
@@ -153,7 +153,7 @@ describe("the end of a socket that is no worker", () => {
     await socket.close(4000, "only looking");
     await until(() => logger.of(UNREGISTERED_CLOSED).length > 0, "the end is logged");
 
-    expect(logger.of(UNREGISTERED_CLOSED)).toEqual([
+    expect(logger.of(UNREGISTERED_CLOSED)).toStrictEqual([
       {
         level: "debug",
         message: UNREGISTERED_CLOSED,
@@ -170,8 +170,8 @@ describe("the end of a socket that is no worker", () => {
     await socket.terminate();
     await until(() => logger.of(UNREGISTERED_CLOSED).length > 0, "the end is logged");
 
-    expect(disconnected).toEqual([]);
-    expect(logger.of(UNREGISTERED_CLOSED)[0]?.rest).toEqual([{ code: 1006, reason: "" }]);
+    expect(disconnected).toStrictEqual([]);
+    expect(logger.of(UNREGISTERED_CLOSED)[0]?.rest).toStrictEqual([{ code: 1006, reason: "" }]);
   });
 });
 
@@ -186,7 +186,7 @@ describe("disconnected handlers", () => {
     await one.worker.close();
     await gone(one);
 
-    expect(calls).toEqual([
+    expect(calls).toStrictEqual([
       {
         self: undefined,
         args: [expect.objectContaining({ id: "worker-1" }), new Set(["request-1"])],
@@ -201,7 +201,7 @@ describe("disconnected handlers", () => {
       sent: server.send(info.id, { type: "too late" }),
     }));
 
-    expect(seen).toEqual({ count: 0, listed: [], sent: false });
+    expect(seen).toStrictEqual({ count: 0, listed: [], sent: false });
   });
 
   test("get the status and counters the worker had at last", async () => {
@@ -210,7 +210,7 @@ describe("disconnected handlers", () => {
     const info = await atDisconnect(ids, (_server, last) => last);
 
     expect(info).toMatchObject({ id: "worker-1", status: "busy", activeRequests: 4 });
-    expect([...info.categoryActiveRequests]).toEqual([["inference", 4]]);
+    expect([...info.categoryActiveRequests]).toStrictEqual([["inference", 4]]);
   });
 
   test("get a copy of the pending requests; the info keeps the live set", async () => {
@@ -224,7 +224,7 @@ describe("disconnected handlers", () => {
     const [event] = disconnected;
     expect(event?.info.pendingRequestIds).toBe(live);
     expect(event?.pending).not.toBe(live);
-    expect(event?.pending).toEqual(new Set(["request-1"]));
+    expect(event?.pending).toStrictEqual(new Set(["request-1"]));
     expect(event?.pending).toBeInstanceOf(Set);
   });
 
@@ -247,7 +247,7 @@ describe("disconnected handlers", () => {
       return { pending: [...pending], live: [...info.pendingRequestIds] };
     });
 
-    expect(seen).toEqual({ pending: ["request-1"], live: ["request-1"] });
+    expect(seen).toStrictEqual({ pending: ["request-1"], live: ["request-1"] });
   });
 
   test("that throw are logged and the next one still runs", async () => {
@@ -261,7 +261,7 @@ describe("disconnected handlers", () => {
     await gone(one);
 
     expect(disconnected).toHaveLength(1);
-    expect(one.logger.of("Error in disconnected handler")).toEqual([
+    expect(one.logger.of("Error in disconnected handler")).toStrictEqual([
       {
         level: "error",
         message: "Error in disconnected handler",
@@ -279,7 +279,7 @@ describe("disconnected handlers", () => {
     await one.worker.close();
     await gone(one);
 
-    expect(one.logger.of("Error in disconnected handler")[0]?.rest).toEqual([{ error: "42" }]);
+    expect(one.logger.of("Error in disconnected handler")[0]?.rest).toStrictEqual([{ error: "42" }]);
   });
 
   test("no longer run once unsubscribed", async () => {
@@ -292,7 +292,7 @@ describe("disconnected handlers", () => {
     await one.worker.close();
     await gone(one);
 
-    expect(calls).toEqual(["kept"]);
+    expect(calls).toStrictEqual(["kept"]);
   });
 });
 
@@ -303,7 +303,7 @@ test("pending requests are warned about before the disconnect is logged", async 
   await one.worker.close();
   await gone(one);
 
-  expect(one.logger.lines).toEqual([
+  expect(one.logger.lines).toStrictEqual([
     {
       level: "warn",
       message: "Worker disconnected with pending requests",
@@ -343,7 +343,7 @@ test("messages sent before the close frame are handled before the disconnect", a
   await one.worker.close();
   await gone(one);
 
-  expect(order).toEqual(["worker-1 1", "worker-1 2", "disconnected"]);
+  expect(order).toStrictEqual(["worker-1 1", "worker-1 2", "disconnected"]);
 });
 
 test("an id is free again after its worker left", async () => {
@@ -354,8 +354,8 @@ test("an id is free again after its worker left", async () => {
 
   const again = await TestWorker.register(one.port);
 
-  expect(connected.map((info) => info.sessionId)).toEqual([again.ack.sessionId]);
-  expect(one.logger.of("Replacing existing worker connection")).toEqual([]);
+  expect(connected.map((info) => info.sessionId)).toStrictEqual([again.ack.sessionId]);
+  expect(one.logger.of("Replacing existing worker connection")).toStrictEqual([]);
 });
 
 test("many workers that leave at once are each reported once", async () => {
@@ -367,5 +367,5 @@ test("many workers that leave at once are each reported once", async () => {
   await Promise.all(workers.map((worker, n) => (n % 2 ? worker.close() : worker.terminate())));
   await until(() => server.getWorkerCount() === 0, "all workers leave the pool");
 
-  expect(disconnected.map(({ info }) => info.id).sort()).toEqual([...ids].sort());
+  expect(disconnected.map(({ info }) => info.id).sort()).toStrictEqual([...ids].sort());
 });

@@ -1,5 +1,6 @@
 import { Agent, get } from "node:http";
 import { once } from "node:events";
+import { connect } from "node:net";
 import { handledSoFar } from "./support/barrier";
 import { recordEvents } from "./support/events";
 import { freePort, refusalOf } from "./support/ports";
@@ -28,7 +29,7 @@ describe("start()", () => {
   test("says once, with the bound port, that the server started", async () => {
     const { logger, port } = await startServer();
 
-    expect(logger.lines).toEqual([{ level: "debug", message: STARTED, rest: [{ port }] }]);
+    expect(logger.lines).toStrictEqual([{ level: "debug", message: STARTED, rest: [{ port }] }]);
   });
 
   test("a second call while starting is rejected and the first resolves", async () => {
@@ -67,7 +68,7 @@ describe("stop()", () => {
 
     await expect(server.stop()).resolves.toBeUndefined();
 
-    expect(logger.lines).toEqual([]);
+    expect(logger.lines).toStrictEqual([]);
   });
 
   test("of a server already stopped resolves and logs nothing more", async () => {
@@ -84,7 +85,7 @@ describe("stop()", () => {
 
     await expect(server.stop()).resolves.toBeUndefined();
 
-    expect(logger.lines.at(-1)).toEqual({ level: "debug", message: STOPPED, rest: [] });
+    expect(logger.lines.at(-1)).toStrictEqual({ level: "debug", message: STOPPED, rest: [] });
   });
 
   test("empties the pool in the call itself", async () => {
@@ -96,7 +97,7 @@ describe("stop()", () => {
     const stopped = server.stop();
 
     expect(server.getWorkerCount()).toBe(0);
-    expect(server.getWorkerInfo()).toEqual([]);
+    expect(server.getWorkerInfo()).toStrictEqual([]);
     expect(server.getAnyAvailableWorker()).toBeNull();
     expect(server.send("worker-1", { type: "late" })).toBe(false);
     await stopped;
@@ -112,7 +113,7 @@ describe("stop()", () => {
     await server.stop();
 
     const expected = { code: 1001, reason: "Server shutting down" };
-    expect(await Promise.all(workers.map((worker) => worker.closed))).toEqual([expected, expected]);
+    expect(await Promise.all(workers.map((worker) => worker.closed))).toStrictEqual([expected, expected]);
   });
 
   test("delivers what was sent before it", async () => {
@@ -134,9 +135,9 @@ describe("stop()", () => {
     await server.stop();
     await worker.closed;
 
-    expect(disconnected).toEqual([]);
-    expect(logger.of("Worker disconnected")).toEqual([]);
-    expect(logger.of("Worker disconnected with pending requests")).toEqual([]);
+    expect(disconnected).toStrictEqual([]);
+    expect(logger.of("Worker disconnected")).toStrictEqual([]);
+    expect(logger.of("Worker disconnected with pending requests")).toStrictEqual([]);
   });
 
   test("clears the health timer", async () => {
@@ -156,10 +157,7 @@ describe("stop()", () => {
     const { server, logger, port } = await startServer();
     await TestWorker.register(port);
 
-    await expect(Promise.all([server.stop(), server.stop()])).resolves.toEqual([
-      undefined,
-      undefined,
-    ]);
+    await expect(Promise.all([server.stop(), server.stop()])).resolves.toStrictEqual([undefined, undefined]);
 
     expect(logger.of(STOPPED)).toHaveLength(2);
   });
@@ -189,6 +187,19 @@ describe("stop()", () => {
   }, 15_000);
 });
 
+test("stop() is not held for ever by half a request", async () => {
+  const { server, port } = await startServer();
+  const worker = await TestWorker.register(port);
+  const socket = connect(port, "127.0.0.1");
+  const closed = once(socket, "close");
+  await new Promise((written) => socket.write("GET /ws HTTP/1.1\r\nUpgr", written));
+  await worker.roundTrip();
+
+  await expect(server.stop()).resolves.toBeUndefined();
+
+  await closed;
+}, 15_000);
+
 describe("stop() while an unregistered socket is open", () => {
   test("waits until that socket is gone", async () => {
     const { server, port } = await startServer();
@@ -201,7 +212,7 @@ describe("stop() while an unregistered socket is open", () => {
     await lingering.close();
     await stopped;
 
-    expect(events).toEqual(["leaving", "stopped"]);
+    expect(events).toStrictEqual(["leaving", "stopped"]);
   });
 
   test("refuses new connections", async () => {
@@ -261,8 +272,8 @@ describe("start() and stop() in one tick", () => {
 
     const [started, stopped] = await Promise.allSettled([server.start(), server.stop()]);
 
-    expect(stopped).toEqual({ status: "fulfilled", value: undefined });
-    expect(started).toEqual({ status: "rejected", reason: expect.any(Error) });
+    expect(stopped).toStrictEqual({ status: "fulfilled", value: undefined });
+    expect(started).toStrictEqual({ status: "rejected", reason: expect.any(Error) });
   });
 
   test("the server can be started afterwards", async () => {
@@ -307,7 +318,7 @@ describe("restart", () => {
     await until(() => disconnected.length > 0, "the disconnected handler runs");
 
     expect(connected).toHaveLength(1);
-    expect(messages).toEqual([{ type: "ping", n: 1 }]);
+    expect(messages).toStrictEqual([{ type: "ping", n: 1 }]);
     expect(disconnected).toHaveLength(1);
   });
 

@@ -29,7 +29,7 @@ test("a whole life is logged line by line", async () => {
 
   await server.stop();
 
-  expect(logger.lines).toEqual([
+  expect(logger.lines).toStrictEqual([
     { level: "debug", message: "HTTP + WebSocket server started", rest: [{ port }] },
     { level: "debug", message: "New WebSocket connection from potential worker", rest: [] },
     {
@@ -55,19 +55,19 @@ test("a whole life is logged line by line", async () => {
 
 describe("about messages", () => {
   test("invalid JSON is warned about, without a context", async () => {
-    expect(await linesOf((worker) => worker.sendText("{nope"))).toEqual([
+    expect(await linesOf((worker) => worker.sendText("{nope"))).toStrictEqual([
       { level: "warn", message: "Invalid JSON message from worker", rest: [] },
     ]);
   });
 
   test("a missing type is warned about, without a context", async () => {
-    expect(await linesOf((worker) => worker.send({ kind: "report" }))).toEqual([
+    expect(await linesOf((worker) => worker.send({ kind: "report" }))).toStrictEqual([
       { level: "warn", message: "Message missing type field", rest: [] },
     ]);
   });
 
   test("a type that nobody handles is warned about", async () => {
-    expect(await linesOf((worker) => worker.send({ type: "mystery" }))).toEqual([
+    expect(await linesOf((worker) => worker.send({ type: "mystery" }))).toStrictEqual([
       {
         level: "warn",
         message: "Unhandled message type from worker",
@@ -82,7 +82,7 @@ describe("about messages", () => {
       (server) => server.onWorkerMessage("report", () => {}),
     );
 
-    expect(lines).toEqual([]);
+    expect(lines).toStrictEqual([]);
   });
 
   test("a throwing handler is an error with type and message", async () => {
@@ -94,7 +94,7 @@ describe("about messages", () => {
         }),
     );
 
-    expect(lines).toEqual([
+    expect(lines).toStrictEqual([
       {
         level: "error",
         message: "Error in message handler",
@@ -111,7 +111,7 @@ describe("about messages", () => {
     await worker.roundTrip();
     await handledSoFar(server, worker);
 
-    expect(logger.lines).toEqual([]);
+    expect(logger.lines).toStrictEqual([]);
   });
 
   test.each([
@@ -127,7 +127,7 @@ describe("about messages", () => {
     await until(() => logger.lines.length > 0, "the heartbeat is warned about");
     await handledSoFar(server, worker);
 
-    expect(logger.lines).toEqual([
+    expect(logger.lines).toStrictEqual([
       { level: "warn", message: "Heartbeat from unknown worker", rest: [{ workerId }] },
     ]);
     expect(worker.unread).toBe(0);
@@ -171,10 +171,7 @@ describe("the logger", () => {
 
     await TestWorker.register(port);
 
-    expect(replaced).toEqual([
-      "New WebSocket connection from potential worker",
-      "Worker registered",
-    ]);
+    expect(replaced).toStrictEqual(["New WebSocket connection from potential worker", "Worker registered"]);
   });
 
   test("gets contexts that are plain objects of this realm", async () => {
@@ -245,7 +242,7 @@ describe("a logger that throws", () => {
 
     worker.send(registration({ authToken: "wrong" }));
 
-    expect(await worker.closed).toEqual({ code: 4001, reason: "Authentication failed" });
+    expect(await worker.closed).toStrictEqual({ code: 4001, reason: "Authentication failed" });
   });
 
   test("does not keep a worker from being replaced", async () => {

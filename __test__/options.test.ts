@@ -1,5 +1,6 @@
 import { WorkerServer, type WorkerServerOptions } from "../index.js";
 import { handledSoFar } from "./support/barrier";
+import { freePort, refusalOf } from "./support/ports";
 import { RecordingLogger, createServer, startServer, stopServers } from "./support/test-server";
 import { TestWorker } from "./support/test-worker";
 
@@ -69,7 +70,7 @@ describe("healthCheckIntervalMs", () => {
 
     await startServer(untyped(options));
 
-    expect(setInterval.mock.calls.map(([, ms]) => ms)).toEqual([interval]);
+    expect(setInterval.mock.calls.map(([, ms]) => ms)).toStrictEqual([interval]);
   });
 });
 
@@ -131,9 +132,17 @@ describe("before start()", () => {
 
     createServer({ logger });
 
-    expect(logger.lines).toEqual([]);
+    expect(logger.lines).toStrictEqual([]);
     expect(setInterval).not.toHaveBeenCalled();
     setInterval.mockRestore();
+  });
+
+  test("constructing opens no port", async () => {
+    const port = await freePort();
+
+    createServer({ port });
+
+    expect(await refusalOf(port)).toBe("ECONNREFUSED");
   });
 
   test("the counts are 0", () => {
@@ -151,7 +160,7 @@ describe("before start()", () => {
     expect(server.getAvailableWorker("sonnet")).toBeNull();
     expect(server.getAvailableWorker("sonnet", "inference")).toBeNull();
     expect(server.getAnyAvailableWorker()).toBeNull();
-    expect(server.getWorkerInfo()).toEqual([]);
+    expect(server.getWorkerInfo()).toStrictEqual([]);
   });
 
   test("send() is false, broadcast() and request tracking do nothing", () => {

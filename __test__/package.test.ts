@@ -19,6 +19,8 @@ let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "worker-server-native-"));
   const tarballs = [await pack(projectFolder), await pack(await platformPackage())];
+  // Their dependencies come from what is installed here, for the test has to work without a network.
+  for (const dependency of await dependenciesOf(projectFolder)) tarballs.push(await pack(dependency));
   await writeFile(path.join(folder, "package.json"), '{ "private": true }');
   await npm(["install", "--offline", "--no-audit", "--no-fund", ...tarballs]);
 }, 120_000);
@@ -35,6 +37,18 @@ async function npm(args: string[]): Promise<string> {
 async function pack(packageFolder: string): Promise<string> {
   const [{ filename }] = JSON.parse(await npm(["pack", "--ignore-scripts", "--json", packageFolder]));
   return path.join(folder, filename);
+}
+
+/** The folders of what a package needs at run time, with what that needs in turn. */
+async function dependenciesOf(packageFolder: string): Promise<Set<string>> {
+  const { dependencies = {} } = JSON.parse(await readFile(path.join(packageFolder, "package.json"), "utf8"));
+  const folders = new Set<string>();
+  for (const name of Object.keys(dependencies)) {
+    const dependency = path.join(projectFolder, "node_modules", name);
+    folders.add(dependency);
+    for (const further of await dependenciesOf(dependency)) folders.add(further);
+  }
+  return folders;
 }
 
 /** A copy of the platform package of this machine, with the add-on that was built here. */

@@ -121,7 +121,7 @@ describe("a port in use", () => {
       const error = await rejection(server.start());
 
       expect(error).toBeInstanceOf(Error);
-      expect({ ...error, message: error.message }).toEqual({
+      expect({ ...error, message: error.message }).toStrictEqual({
         ...expected,
         message: expected.message,
       });
@@ -158,7 +158,7 @@ describe("a port in use", () => {
 
     const error = await rejection(server.start());
 
-    expect(logger.lines).toEqual([
+    expect(logger.lines).toStrictEqual([
       { level: "error", message: "HTTP server error", rest: [{ error: error.message }] },
     ]);
   });
@@ -183,7 +183,7 @@ describe("a port in use", () => {
     await expect(server.start()).rejects.toThrow(new Error("WorkerServer is already running"));
     await expect(server.stop()).resolves.toBeUndefined();
 
-    expect(logger.lines.at(-1)).toEqual({
+    expect(logger.lines.at(-1)).toStrictEqual({
       level: "debug",
       message: "HTTP + WebSocket server stopped",
       rest: [],

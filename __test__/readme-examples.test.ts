@@ -1,14 +1,12 @@
 /**
- * The examples of the original's two READMEs that concern the WorkerServer, as programs of their own:
- * only the name of the package is ours, the port is a free one, and the variables that an example takes for
- * granted are declared in front of it.
+ * The examples of the original's two READMEs that concern the WorkerServer and are no whole programs: the
+ * server and the variables that an example takes for granted are declared in front of it.
  */
 import { WorkerServer, safeCompare } from "../index.js";
 import { freePort } from "./support/ports";
 import { Program } from "./support/program";
 import { startServer, stopServers } from "./support/test-server";
-import { TestWorker, capabilities, model, registration } from "./support/test-worker";
-import { until } from "./support/until";
+import { TestWorker, capabilities, model } from "./support/test-worker";
 
 afterEach(async () => {
   TestWorker.dropAll();
@@ -35,6 +33,7 @@ function withServer(port: number, example: string): string {
     server.onWorkerMessage("report", () => {
       const [info] = server.getWorkerInfo();
       console.log(JSON.stringify([info.activeRequests, info.completedRequests, [...info.pendingRequestIds]]));
+      console.log("reported");
     });
     await server.start();
     console.log("ready");
@@ -42,181 +41,110 @@ function withServer(port: number, example: string): string {
 }
 
 /** A program with the example in it and a worker, which makes the program run the example. */
-async function runExample(example: string): Promise<{ program: Program; worker: TestWorker }> {
+async function runExample(example: string): Promise<{ program: Program; port: number; worker: TestWorker }> {
   const port = await freePort();
   const program = Program.startModule(withServer(port, example));
   await program.printed("ready");
   const worker = await TestWorker.register(port, { capabilities: SONNET });
   worker.send({ type: "run" });
   await program.printed("done");
-  return { program, worker };
+  return { program, port, worker };
 }
-
-describe("quick start (v1.0.7)", () => {
-  const quickStart = (port: number) => `
-import { WorkerServer } from "worker-server-native";
-
-const server = new WorkerServer({ port: ${port} });
-
-server.onWorkerConnected((worker) => {
-  console.log(\`Worker \${worker.name} connected (\${worker.id})\`);
-});
-
-server.onWorkerDisconnected((worker, pending) => {
-  console.log(\`Worker \${worker.name} disconnected with \${pending.size} pending requests\`);
-});
-
-server.onWorkerMessage("work_complete", (worker, message) => {
-  console.log(\`Worker \${worker.id} completed request \${message.requestId}\`);
-});
-
-await server.start();
-console.log("Server listening on port ${port}");
-`;
-
-  test("prints the life of a worker", async () => {
-    const port = await freePort();
-    const program = Program.startModule(quickStart(port));
-    await program.printed(`Server listening on port ${port}`);
-
-    const worker = await TestWorker.register(port);
-    worker.send({ type: "work_complete", requestId: "req-1" });
-    await worker.close();
-    await program.printed("Worker Worker One disconnected with 0 pending requests");
-
-    expect(program.lines).toEqual([
-      `Server listening on port ${port}`,
-      "Worker Worker One connected (worker-1)",
-      "Worker worker-1 completed request req-1",
-      "Worker Worker One disconnected with 0 pending requests",
-    ]);
-  });
-});
-
-describe("quick start (v1.0.12)", () => {
-  const quickStart = (port: number) => `
-import { WorkerServer } from "worker-server-native";
-
-const server = new WorkerServer({
-  port: ${port},
-  authToken: "secret-token", // optional
-});
-
-server.onWorkerConnected((worker) => {
-  console.log(\`Worker \${worker.name} connected\`);
-});
-
-server.onWorkerMessage("work_complete", (worker, message) => {
-  console.log(\`Worker \${worker.id} completed:\`, message);
-});
-
-await server.start();
-console.log("Server listening on port", server.port);
-
-// Send a message to a worker
-const worker = server.getAvailableWorker("sonnet");
-if (worker) {
-  server.send(worker.id, { type: "work_request", requestId: "req-123" });
-}
-`;
-
-  async function start(): Promise<{ program: Program; port: number }> {
-    const port = await freePort();
-    const program = Program.startModule(quickStart(port));
-    await program.printed(`Server listening on port ${port}`);
-    return { program, port };
-  }
-
-  test("prints its port, the worker and its message", async () => {
-    const { program, port } = await start();
-
-    const worker = await TestWorker.register(port, { authToken: "secret-token" });
-    worker.send({ type: "work_complete", requestId: "req-1", result: [1, "two"] });
-    const completed =
-      "Worker worker-1 completed: { type: 'work_complete', requestId: 'req-1', result: [ 1, 'two' ] }";
-    await program.printed(completed);
-
-    expect(program.lines.slice(1)).toEqual(["Worker Worker One connected", completed]);
-  });
-
-  test("refuses a worker with another token", async () => {
-    const { program, port } = await start();
-    const intruder = await TestWorker.connect(port);
-
-    intruder.send(registration({ authToken: "guess" }));
-
-    expect((await intruder.closed).code).toBe(4001);
-    expect(program.lines).toHaveLength(1);
-  });
-});
-
-describe("lifecycle", () => {
-  test("the program of v1.0.7 starts, stops and ends by itself", async () => {
-    const program = Program.startModule(`
-import { WorkerServer } from "worker-server-native";
-const server = new WorkerServer({ port: ${await freePort()}, authToken: "secret" });
-
-// Start the server
-await server.start();
-
-// Stop the server gracefully
-await server.stop();
-`);
-
-    expect(await program.ended).toEqual({ code: 0, signal: null, stderr: "" });
-  });
-
-  test("the program of v1.0.12 starts, stops and ends by itself", async () => {
-    const program = Program.startModule(`
-import { WorkerServer, WorkerStatus } from "worker-server-native";
-
-const server = new WorkerServer({
-  port: ${await freePort()},
-  heartbeatTimeoutMs: 60_000,
-  healthCheckIntervalMs: 10_000,
-  heartbeatIntervalMs: 15_000,
-});
-
-await server.start();
-await server.stop();
-`);
-
-    expect(await program.ended).toEqual({ code: 0, signal: null, stderr: "" });
-  });
-});
 
 describe("registration handlers", () => {
-  test("print connects and disconnects, and can be taken back", async () => {
-    const { server, port } = await startServer();
-    const log = jest.spyOn(console, "log").mockImplementation(() => {});
+  /** What the program prints while a second worker connects and leaves with a pending request. */
+  async function printedAround(example: string): Promise<string[]> {
+    const { program, port } = await runExample(`
+      ${example}
+      server.onWorkerConnected((worker) => server.trackRequest(worker.id, "req-1", "inference"));
+      server.onWorkerDisconnected(() => console.log("end"));
+    `);
+    const second = await TestWorker.register(port, { workerId: "worker-2", workerName: "Second" });
+    await second.close();
+    await program.printed("end");
+    return program.lines.slice(2, -1);
+  }
 
-    const unsubscribeConnected = server.onWorkerConnected((worker) => {
-      console.log(`Worker connected: ${worker.name}`);
-    });
-    const unsubscribeDisconnected = server.onWorkerDisconnected((worker, pending) => {
-      console.log(`Worker disconnected with ${pending.size} pending requests`);
-    });
-    server.onWorkerDisconnected((worker, pendingRequestIds) => {
-      console.log(`Disconnected: ${worker.id} with ${pendingRequestIds.size} pending requests`);
-    });
+  test("print connects and disconnects (v1.0.7)", async () => {
+    const printed = await printedAround(`
+      // Called when a worker successfully registers
+      const unsubscribeConnected = server.onWorkerConnected((worker) => {
+        console.log(\`Worker connected: \${worker.name}\`);
+      });
 
-    const worker = await TestWorker.register(port);
-    server.trackRequest("worker-1", "req-1", "inference");
-    unsubscribeConnected();
-    await worker.close();
-    await until(() => server.getWorkerCount() === 0, "the worker leaves");
-    unsubscribeDisconnected();
-    await (await TestWorker.register(port)).close();
-    await until(() => server.getWorkerCount() === 0, "the second worker leaves");
+      // Called when a worker disconnects
+      const unsubscribeDisconnected = server.onWorkerDisconnected((worker, pending) => {
+        console.log(\`Worker disconnected with \${pending.size} pending requests\`);
+      });
+    `);
 
-    const printed = log.mock.calls.map(([line]) => line);
-    log.mockRestore();
-    expect(printed).toEqual([
-      "Worker connected: Worker One",
+    expect(printed).toStrictEqual([
+      "Worker connected: Second",
       "Worker disconnected with 1 pending requests",
-      "Disconnected: worker-1 with 1 pending requests",
-      "Disconnected: worker-1 with 0 pending requests",
     ]);
+  });
+
+  test("print connects and disconnects (v1.0.12)", async () => {
+    const printed = await printedAround(`
+      server.onWorkerConnected((worker) => {
+        console.log(\`Connected: \${worker.id} (\${worker.name})\`);
+      });
+
+      server.onWorkerDisconnected((worker, pendingRequestIds) => {
+        console.log(\`Disconnected: \${worker.id} with \${pendingRequestIds.size} pending requests\`);
+      });
+    `);
+
+    expect(printed).toStrictEqual([
+      "Connected: worker-2 (Second)",
+      "Disconnected: worker-2 with 1 pending requests",
+    ]);
+  });
+
+  test("are taken back by the functions that subscribing returned", async () => {
+    const printed = await printedAround(`
+      const unsubscribeConnected = server.onWorkerConnected(() => console.log("connected"));
+      const unsubscribeDisconnected = server.onWorkerDisconnected(() => console.log("disconnected"));
+      unsubscribeConnected();
+      unsubscribeDisconnected();
+    `);
+
+    expect(printed).toStrictEqual([]);
+  });
+});
+
+describe("message handling", () => {
+  test("handlers by type (v1.0.7) get their messages and print nothing", async () => {
+    const { program, worker } = await runExample(`
+      // Register handlers for domain-specific messages by type
+      server.onWorkerMessage("work_request", (worker, message) => {
+        // Process work request from worker
+      });
+
+      server.onWorkerMessage("status_update", (worker, message) => {
+        // Handle status updates from worker
+      });
+    `);
+
+    worker.send({ type: "work_request" });
+    worker.send({ type: "status_update" });
+    worker.send({ type: "report" });
+    await program.printed("reported");
+
+    expect(program.lines).toStrictEqual(["ready", "done", "[0,0,[]]", "reported"]);
+  });
+
+  test("a handler takes the message apart (v1.0.12)", async () => {
+    const { program, worker } = await runExample(`
+      server.onWorkerMessage("work_complete", (worker, message) => {
+        const { requestId, result } = message;
+        console.log(\`Worker \${worker.id} completed \${requestId}\`);
+      });
+    `);
+
+    worker.send({ type: "work_complete", requestId: "req-1", result: 5 });
+
+    await program.printed("Worker worker-1 completed req-1");
   });
 });
 
@@ -231,7 +159,7 @@ describe("sending messages", () => {
       console.log(success);
     `);
 
-    expect(program.lines).toEqual(["ready", "true", "done"]);
+    expect(program.lines).toStrictEqual(["ready", "true", "done"]);
     expect(await worker.nextText()).toBe('{"type":"stop","reason":"shutdown"}');
     expect(await worker.nextText()).toBe('{"type":"maintenance_start"}');
   });
@@ -244,7 +172,7 @@ describe("sending messages", () => {
       console.log(success);
     `);
 
-    expect(program.lines).toEqual(["ready", "true", "done"]);
+    expect(program.lines).toStrictEqual(["ready", "true", "done"]);
     expect(await worker.nextText()).toBe('{"type":"work_request","requestId":"req-1"}');
     expect(await worker.nextText()).toBe('{"type":"shutdown"}');
   });
@@ -264,7 +192,7 @@ describe("pool queries", () => {
       console.log(worker.id, anyWorker.id, workers.length);
     `);
 
-    expect(program.lines).toEqual(["ready", "worker-1 worker-1 1", "done"]);
+    expect(program.lines).toStrictEqual(["ready", "worker-1 worker-1 1", "done"]);
   });
 
   test("track, count slots and list (v1.0.12)", async () => {
@@ -284,7 +212,7 @@ describe("pool queries", () => {
       }
     `);
 
-    expect(program.lines).toEqual([
+    expect(program.lines).toStrictEqual([
       "ready",
       "Available slots: 0",
       "Worker One: available (1/4)",
@@ -297,9 +225,8 @@ describe("request tracking", () => {
   async function reportAfter(example: string): Promise<string | undefined> {
     const { program, worker } = await runExample(example);
     worker.send({ type: "report" });
-    worker.send({ type: "run" });
-    await until(() => program.lines.length === 4, "the report is printed");
-    return program.lines[2];
+    await program.printed("reported");
+    return program.lines.at(-2);
   }
 
   test("with a category and a completion (v1.0.7)", async () => {

@@ -155,7 +155,7 @@ describe("worker ids keep their JSON type", () => {
     await TestWorker.register(port, { workerId: 5 });
     await TestWorker.register(port, { workerId: "5" });
 
-    expect(server.getWorkerInfo().map((info) => info.id)).toEqual([5, "5"]);
+    expect(server.getWorkerInfo().map((info) => info.id)).toStrictEqual([5, "5"]);
   });
 
   test.each(["__proto__", "constructor", "toString", "ü/😀 \u0000\n"])(
@@ -166,7 +166,7 @@ describe("worker ids keep their JSON type", () => {
 
       expect(server.getWorkerInfo()[0]?.id).toBe(workerId);
       expect(server.send(workerId, { type: "hello" })).toBe(true);
-      expect(await worker.next()).toEqual({ type: "hello" });
+      expect(await worker.next()).toStrictEqual({ type: "hello" });
     },
   );
 });
@@ -181,7 +181,7 @@ describe("connected handlers", () => {
 
     await TestWorker.register(port);
 
-    expect(calls).toEqual([{ self: undefined, args: server.getWorkerInfo() }]);
+    expect(calls).toStrictEqual([{ self: undefined, args: server.getWorkerInfo() }]);
   });
 
   test("have run, and the worker counts, when a client in this process sees the ack", async () => {
@@ -202,7 +202,7 @@ describe("connected handlers", () => {
     });
     await Promise.all(clients);
 
-    expect(seenAtAck).toEqual(Array(40).fill({ handled: true, listed: true }));
+    expect(seenAtAck).toStrictEqual(Array(40).fill({ handled: true, listed: true }));
     expect(server.getWorkerCount()).toBe(40);
   });
 
@@ -215,7 +215,7 @@ describe("connected handlers", () => {
 
     await TestWorker.register(port);
 
-    expect(seen).toEqual([1, "worker-1", "worker-1"]);
+    expect(seen).toStrictEqual([1, "worker-1", "worker-1"]);
   });
 
   test("can send to the worker, which gets the ack first", async () => {
@@ -227,7 +227,7 @@ describe("connected handlers", () => {
 
     const worker = await TestWorker.register(port);
 
-    expect(sent).toEqual([true, true]);
+    expect(sent).toStrictEqual([true, true]);
     expect(await worker.nextText()).toBe('{"type":"first"}');
     expect(await worker.nextText()).toBe('{"type":"second"}');
   });
@@ -242,7 +242,7 @@ describe("connected handlers", () => {
 
     await TestWorker.register(port);
 
-    expect(calls).toEqual(["first", "second"]);
+    expect(calls).toStrictEqual(["first", "second"]);
   });
 
   test("no longer run once unsubscribed, which may be done twice", async () => {
@@ -255,7 +255,7 @@ describe("connected handlers", () => {
     expect(unsubscribe).not.toThrow();
     await TestWorker.register(port);
 
-    expect(calls).toEqual(["kept"]);
+    expect(calls).toStrictEqual(["kept"]);
   });
 
   test("added or removed by a handler count in the same round", async () => {
@@ -270,7 +270,7 @@ describe("connected handlers", () => {
 
     await TestWorker.register(port);
 
-    expect(calls).toEqual(["first", "added"]);
+    expect(calls).toStrictEqual(["first", "added"]);
   });
 
   test("that throw are logged as errors; the next handler and the worker carry on", async () => {
@@ -285,7 +285,7 @@ describe("connected handlers", () => {
     await worker.roundTrip();
 
     expect(connected).toHaveLength(2);
-    expect(logger.lines.filter((line) => line.level === "error")).toEqual([
+    expect(logger.lines.filter((line) => line.level === "error")).toStrictEqual([
       { level: "error", message: expect.any(String), rest: [{ error: "handler broke" }] },
     ]);
   });
@@ -299,7 +299,7 @@ describe("what is logged", () => {
       capabilities: capabilities({ models: [model("a"), model("b")], maxConcurrentRequests: 7 }),
     });
 
-    expect(logger.lines.slice(1)).toEqual([
+    expect(logger.lines.slice(1)).toStrictEqual([
       { level: "debug", message: "New WebSocket connection from potential worker", rest: [] },
       {
         level: "debug",
@@ -325,7 +325,7 @@ describe("what is logged", () => {
 
     await TestWorker.register(port);
 
-    expect(order.slice(-2)).toEqual(["Worker registered", "connected handler"]);
+    expect(order.slice(-2)).toStrictEqual(["Worker registered", "connected handler"]);
   });
 });
 
@@ -353,12 +353,12 @@ describe("a second registration with another id over one socket", () => {
   test("releases the first id with its pending requests before it adds the second", async () => {
     const { server, events } = await registerTwice();
 
-    expect(events).toEqual([
+    expect(events).toStrictEqual([
       "connected first",
       "disconnected first with request-1 pending",
       "connected second",
     ]);
-    expect(server.getWorkerInfo().map((info) => info.id)).toEqual(["second"]);
+    expect(server.getWorkerInfo().map((info) => info.id)).toStrictEqual(["second"]);
   });
 
   test("leaves the socket to the second id, whose disconnect is reported", async () => {
@@ -367,6 +367,6 @@ describe("a second registration with another id over one socket", () => {
     await worker.close();
     await until(() => server.getWorkerCount() === 0, "the second id leaves the pool");
 
-    expect(events.slice(3)).toEqual(["disconnected second with nothing pending"]);
+    expect(events.slice(3)).toStrictEqual(["disconnected second with nothing pending"]);
   });
 });

@@ -35,7 +35,7 @@ describe("a registration with the id of a connected worker", () => {
 
     await TestWorker.register(port);
 
-    expect(await old.closed).toEqual(REPLACED);
+    expect(await old.closed).toStrictEqual(REPLACED);
   });
 
   test("leaves one worker, the new one, with a session of its own", async () => {
@@ -57,7 +57,7 @@ describe("a registration with the id of a connected worker", () => {
 
     server.send("worker-1", { type: "work" });
 
-    expect(await fresh.next()).toEqual({ type: "work" });
+    expect(await fresh.next()).toStrictEqual({ type: "work" });
     await old.closed;
     expect(old.unread).toBe(0);
   });
@@ -70,7 +70,7 @@ describe("a registration with the id of a connected worker", () => {
 
     const after = server.getWorkerInfo()[0]!;
     expect(after).toMatchObject({ activeRequests: 0, completedRequests: 0, status: "available" });
-    expect([...after.pendingRequestIds, ...after.categoryActiveRequests]).toEqual([]);
+    expect([...after.pendingRequestIds, ...after.categoryActiveRequests]).toStrictEqual([]);
     expect(after.pendingRequestIds).not.toBe(before.pendingRequestIds);
   });
 
@@ -80,7 +80,7 @@ describe("a registration with the id of a connected worker", () => {
 
     await TestWorker.register(port);
 
-    expect(server.getWorkerInfo().map((info) => info.id)).toEqual(["worker-2", "worker-1"]);
+    expect(server.getWorkerInfo().map((info) => info.id)).toStrictEqual(["worker-2", "worker-1"]);
     expect(server.getAvailableWorker("sonnet-3.5")?.id).toBe("worker-2");
   });
 
@@ -90,7 +90,7 @@ describe("a registration with the id of a connected worker", () => {
 
     const fresh = await TestWorker.register(port);
 
-    expect(connected.map((info) => info.sessionId)).toEqual([fresh.ack.sessionId]);
+    expect(connected.map((info) => info.sessionId)).toStrictEqual([fresh.ack.sessionId]);
   });
 });
 
@@ -102,7 +102,7 @@ describe("replacing a worker without pending requests", () => {
     await TestWorker.register(port);
     await oldSocketReported(logger);
 
-    expect(disconnected).toEqual([]);
+    expect(disconnected).toStrictEqual([]);
     expect(server.getWorkerCount()).toBe(1);
   });
 
@@ -113,7 +113,7 @@ describe("replacing a worker without pending requests", () => {
     await TestWorker.register(port);
     await oldSocketReported(logger);
 
-    expect(logger.lines).toEqual([
+    expect(logger.lines).toStrictEqual([
       { level: "debug", message: "New WebSocket connection from potential worker", rest: [] },
       {
         level: "debug",
@@ -146,7 +146,7 @@ describe("replacing a worker with pending requests", () => {
       pending: [...pending],
     }));
 
-    expect(seen).toEqual([{ id: "worker-1", active: 2, pending: ["request-1", "request-2"] }]);
+    expect(seen).toStrictEqual([{ id: "worker-1", active: 2, pending: ["request-1", "request-2"] }]);
   });
 
   test("does so before the connected handlers", async () => {
@@ -157,7 +157,7 @@ describe("replacing a worker with pending requests", () => {
 
     await TestWorker.register(port);
 
-    expect(order).toEqual(["disconnected", "connected"]);
+    expect(order).toStrictEqual(["disconnected", "connected"]);
   });
 
   test("does so while the old worker is still in the pool, but cannot be sent to", async () => {
@@ -167,7 +167,7 @@ describe("replacing a worker with pending requests", () => {
       sent: server.send(info.id, { type: "too late" }),
     }));
 
-    expect(seen).toEqual([{ count: 1, sameSession: true, sent: false }]);
+    expect(seen).toStrictEqual([{ count: 1, sameSession: true, sent: false }]);
   });
 
   test("hands out the live set, the one in the info", async () => {
@@ -175,7 +175,7 @@ describe("replacing a worker with pending requests", () => {
       return pending === info.pendingRequestIds;
     });
 
-    expect(seen).toEqual([true]);
+    expect(seen).toStrictEqual([true]);
   });
 
   test("lets a handler release requests, which shrinks the set", async () => {
@@ -184,7 +184,7 @@ describe("replacing a worker with pending requests", () => {
       return [...pending];
     });
 
-    expect(seen).toEqual([["request-2"]]);
+    expect(seen).toStrictEqual([["request-2"]]);
   });
 
   test("warns with the number of pending requests before the handlers run", async () => {
@@ -196,11 +196,11 @@ describe("replacing a worker with pending requests", () => {
 
     await TestWorker.register(port);
 
-    expect(linesBeforeHandler.slice(-2)).toEqual([
+    expect(linesBeforeHandler.slice(-2)).toStrictEqual([
       "Replacing existing worker connection",
       "Replaced worker had pending requests",
     ]);
-    expect(logger.of("Replaced worker had pending requests")).toEqual([
+    expect(logger.of("Replaced worker had pending requests")).toStrictEqual([
       {
         level: "warn",
         message: "Replaced worker had pending requests",
@@ -217,7 +217,7 @@ describe("replacing a worker with pending requests", () => {
     await oldSocketReported(logger);
 
     expect(disconnected).toHaveLength(1);
-    expect(logger.of("Worker disconnected")).toEqual([]);
+    expect(logger.of("Worker disconnected")).toStrictEqual([]);
   });
 
   test("survives a handler that throws", async () => {
@@ -229,7 +229,7 @@ describe("replacing a worker with pending requests", () => {
     const fresh = await TestWorker.register(port);
 
     expect(server.getWorkerInfo()[0]?.sessionId).toBe(fresh.ack.sessionId);
-    expect(logger.of("Error in disconnected handler")).toEqual([
+    expect(logger.of("Error in disconnected handler")).toStrictEqual([
       {
         level: "error",
         message: "Error in disconnected handler",
@@ -253,7 +253,7 @@ test('what a replaced socket still sends comes from "unknown"', async () => {
   fresh.send({ type: "report" });
   await handledSoFar(server, fresh);
 
-  expect(senders).toEqual(["unknown", "worker-1"]);
+  expect(senders).toStrictEqual(["unknown", "worker-1"]);
 });
 
 test("two takers of one id in a row leave the last one", async () => {
@@ -262,8 +262,25 @@ test("two takers of one id in a row leave the last one", async () => {
   const second = await TestWorker.register(port);
   const third = await TestWorker.register(port);
 
-  expect(await Promise.all([old.closed, second.closed])).toEqual([REPLACED, REPLACED]);
-  expect(server.getWorkerInfo().map((info) => info.sessionId)).toEqual([third.ack.sessionId]);
+  expect(await Promise.all([old.closed, second.closed])).toStrictEqual([REPLACED, REPLACED]);
+  expect(server.getWorkerInfo().map((info) => info.sessionId)).toStrictEqual([third.ack.sessionId]);
+});
+
+test("of many takers at once exactly one remains, and it can be sent to", async () => {
+  const { server, port } = await startServer();
+  const takers = await Promise.all(Array.from({ length: 20 }, () => TestWorker.connect(port)));
+
+  for (const taker of takers) taker.send(registration());
+  const acks = await Promise.all(takers.map((taker) => taker.next()));
+  const [info, ...others] = server.getWorkerInfo();
+  const winner = acks.findIndex((ack) => ack.sessionId === info?.sessionId);
+  const losers = takers.filter((_taker, n) => n !== winner);
+  const ends = await Promise.all(losers.map((loser) => loser.closed));
+
+  expect(others).toStrictEqual([]);
+  expect(ends).toStrictEqual(Array(19).fill(REPLACED));
+  expect(server.send("worker-1", { type: "work" })).toBe(true);
+  expect(await takers[winner]?.next()).toStrictEqual({ type: "work" });
 });
 
 describe("the same id again over the same socket", () => {
@@ -272,7 +289,7 @@ describe("the same id again over the same socket", () => {
 
     old.send(registration());
 
-    expect(await old.closed).toEqual(REPLACED);
+    expect(await old.closed).toStrictEqual(REPLACED);
     expect(old.unread).toBe(0);
   });
 
@@ -284,7 +301,7 @@ describe("the same id again over the same socket", () => {
     await until(() => disconnected.length > 0, "the close removes the worker");
 
     expect(connected).toHaveLength(1);
-    expect(disconnected.map(({ info }) => info.sessionId)).toEqual([connected[0]?.sessionId]);
+    expect(disconnected.map(({ info }) => info.sessionId)).toStrictEqual([connected[0]?.sessionId]);
     expect(server.getWorkerCount()).toBe(0);
   });
 });

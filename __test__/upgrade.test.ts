@@ -190,7 +190,7 @@ describe("a malformed upgrade", () => {
     await exchange(port, upgradeRequest({ "Sec-WebSocket-Key": undefined }));
     await worker.roundTrip();
 
-    expect(logger.lines).toEqual([]);
+    expect(logger.lines).toStrictEqual([]);
     expect(server.getWorkerCount()).toBe(1);
   });
 });
@@ -257,7 +257,7 @@ describe("a plain HTTP request without handlers", () => {
     const worker = await TestWorker.register(port);
     await worker.roundTrip();
 
-    expect(logger.lines.map((line) => line.message)).toEqual([
+    expect(logger.lines.map((line) => line.message)).toStrictEqual([
       "New WebSocket connection from potential worker",
       "Worker registered",
     ]);

@@ -35,10 +35,10 @@ export class Dispatcher {
   readonly #logger: Logger;
   readonly #others: OtherEvents;
 
-  constructor(home: Home, fleet: Fleet, logger: Logger, others: OtherEvents) {
+  constructor(home: Home, fleet: Fleet, others: OtherEvents) {
     this.#home = home;
     this.#fleet = fleet;
-    this.#logger = logger;
+    this.#logger = home.logger;
     this.#others = others;
   }
 
@@ -58,7 +58,7 @@ export class Dispatcher {
       if (kind === EventKind.None) return;
       this.#handle(kind, view[EventView.Subject]!, text);
     }
-    binding.signal(number);
+    binding.wakeAgain(number);
   };
 
   #handle(kind: EventKind, subject: number, text: string | undefined): void {

@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { binding } from "./native.js";
 import { requestKey, type Home, type Session } from "./session.js";
 import type { WorkerInfo } from "./types.js";
@@ -60,6 +61,8 @@ export class Fleet {
 
   /** The least loaded worker for a model; `null` if none is free. */
   select(model: string, category: string | undefined): WorkerInfo | null {
+    if (this.#sessions.size === 0) return null;
+    checkModel(model);
     this.#tellSomeEdits(LOOKED_AT_TO_SELECT);
     for (;;) {
       const slot = binding.select(this.#home.number, model, category);
@@ -80,6 +83,8 @@ export class Fleet {
   }
 
   freeSlots(model: string, category: string | undefined): number {
+    if (this.#sessions.size === 0) return 0;
+    checkModel(model);
     this.#tellSomeEdits(LOOKED_AT_TO_COUNT);
     return binding.freeSlots(this.#home.number, model, category);
   }
@@ -104,7 +109,11 @@ export class Fleet {
 
   release(requestId: string, completed: boolean): void {
     const slot = binding.release(this.#home.number, requestKey(requestId), completed);
-    this.#bySlot[slot]?.requestReleased(requestId);
+    const session = this.#bySlot[slot];
+    if (session === undefined) return;
+    session.requestReleased(requestId);
+    // The native side went by the capacity it knew.
+    if (session.tellEdits()) session.becomeAvailable();
   }
 
   send(id: string, message: unknown): boolean {
@@ -116,7 +125,7 @@ export class Fleet {
     } catch {
       return false;
     }
-    return binding.send(this.#home.number, session.slot, text);
+    return session.send(text);
   }
 
   /** Throws what `JSON.stringify` throws. */
@@ -140,4 +149,8 @@ export class Fleet {
     for (const session of this.#sessions.values()) any = session.tellEdits() || any;
     return any;
   }
+}
+
+function checkModel(model: unknown): void {
+  if (typeof model !== "string") throw new TypeError(`model: expected a string, got ${inspect(model)}`);
 }

@@ -1,7 +1,6 @@
 import type { Fleet } from "./fleet.js";
-import type { Logger } from "./logger.js";
 import { binding, WorkerView } from "./native.js";
-import type { Home } from "./session.js";
+import type { Home, Session } from "./session.js";
 import { statusOf, WorkerStatus } from "./worker-status.js";
 
 /** Every so often marks workers that went silent, and closes those that stay so. Runs on the realm's own timers and clock. */
@@ -9,14 +8,12 @@ export class HealthCheck {
   readonly #home: Home;
   readonly #fleet: Fleet;
   readonly #timeoutMs: number;
-  readonly #logger: Logger;
   #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(home: Home, fleet: Fleet, timeoutMs: number, logger: Logger) {
+  constructor(home: Home, fleet: Fleet, timeoutMs: number) {
     this.#home = home;
     this.#fleet = fleet;
     this.#timeoutMs = timeoutMs;
-    this.#logger = logger;
   }
 
   start(intervalMs: number): void {
@@ -32,24 +29,25 @@ export class HealthCheck {
     const { number, view } = this.#home;
     binding.observeClock(number, now);
     for (const session of this.#fleet.values()) session.tellEditedHeartbeat();
-    let left = binding.checkHealth(number, now, this.#timeoutMs);
-    for (; left > 0; left--) {
+    const dead: Session[] = [];
+    for (let left = binding.checkHealth(number, now, this.#timeoutMs); left > 0; left--) {
       const found = binding.nextOverdue(number);
       const slot = Math.floor(found);
       const status = statusOf(view[WorkerView.Status]!);
-      const timeSinceHeartbeat = now - view[WorkerView.LastHeartbeat]!;
+      const timeSinceHeartbeat = now - Math.floor(view[WorkerView.LastHeartbeat]!);
       // A logger that stops the server empties the pool under this loop.
-      const workerId = this.#fleet.at(slot)?.id;
-      if (workerId === undefined) continue;
+      const session = this.#fleet.at(slot);
+      if (session === undefined) continue;
       if (status !== WorkerStatus.Unhealthy) {
-        binding.setStatus(number, slot, 3);
-        const context = { workerId, timeSinceHeartbeat, threshold: this.#timeoutMs };
-        this.#logger.warn("Worker heartbeat timeout", context);
+        session.status = WorkerStatus.Unhealthy;
+        const context = { workerId: session.id, timeSinceHeartbeat, threshold: this.#timeoutMs };
+        this.#home.logger.warn("Worker heartbeat timeout", context);
       }
-      if (found > slot) {
-        this.#logger.warn("Worker connection presumed dead, closing", { workerId });
-        binding.close(number, slot, 4003, "Heartbeat timeout");
-      }
+      if (found > slot) dead.push(session);
+    }
+    for (const session of dead) {
+      this.#home.logger.warn("Worker connection presumed dead, closing", { workerId: session.id });
+      session.websocket.close(4003, "Heartbeat timeout");
     }
   }
 }

@@ -13,7 +13,11 @@ export function listenAddress(port: unknown): number | string {
 }
 
 /** An error like Node's own for an address that cannot be listened on. */
-export function listenError(errno: number, address: string, requested: number | string): NodeJS.ErrnoException {
+export function listenError(
+  errno: number,
+  address: string,
+  requested: number | string,
+): NodeJS.ErrnoException {
   const [code, text] = getSystemErrorMap().get(-errno) ?? ["UNKNOWN", "unknown error"];
   const where = typeof requested === "number" ? `${address}:${requested}` : address;
   const error = new Error(`listen ${code}: ${text} ${where}`);

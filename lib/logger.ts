@@ -37,5 +37,10 @@ export class Logger {
 
 /** The text of whatever was thrown. */
 export function errorMessage(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  if (thrown instanceof Error) return thrown.message;
+  try {
+    return String(thrown);
+  } catch {
+    return "a value that cannot be made a string";
+  }
 }

@@ -21,11 +21,20 @@ const DEFAULTS = {
 /** Applies the defaults; a value of a wrong type is a TypeError that names the option. */
 export function checkOptions(options: WorkerServerOptions): CheckedOptions {
   if (typeof options !== "object" || options === null) {
-    throw new TypeError(`options: expected an object, got ${inspect(options)}`);
+    throw expected("options", "an object", options);
   }
-  const { authToken, logger } = options;
+  const { authToken } = options;
+  // Without what was given, which may be a secret in the wrong form.
   if (authToken !== undefined && typeof authToken !== "string") {
-    throw new TypeError(`options.authToken: expected a string, got ${authToken === null ? "null" : typeof authToken}`);
+    throw new TypeError(
+      `options.authToken: expected a string, got ${authToken === null ? "null" : typeof authToken}`,
+    );
+  }
+  const port: unknown = options.port ?? 0;
+  if (typeof port !== "number" && typeof port !== "string") throw expected("options.port", "a number", port);
+  const logger: unknown = options.logger ?? undefined;
+  if (logger !== undefined && typeof logger !== "object" && typeof logger !== "function") {
+    throw expected("options.logger", "an object with the methods debug, info, warn and error", logger);
   }
   return {
     port: options.port,
@@ -33,12 +42,18 @@ export function checkOptions(options: WorkerServerOptions): CheckedOptions {
     heartbeatTimeoutMs: milliseconds(options, "heartbeatTimeoutMs"),
     healthCheckIntervalMs: milliseconds(options, "healthCheckIntervalMs"),
     heartbeatIntervalMs: milliseconds(options, "heartbeatIntervalMs"),
-    logger: logger ?? undefined,
+    logger: logger as WorkerServerLogger | undefined,
   };
 }
 
 function milliseconds(options: WorkerServerOptions, name: keyof typeof DEFAULTS): number {
   const value: unknown = options[name] ?? DEFAULTS[name];
   if (typeof value === "number" && value >= 0) return value;
-  throw new TypeError(`options.${name}: expected a number >= 0, got ${inspect(value)}`);
+  throw expected(`options.${name}`, "a number >= 0", value);
+}
+
+function expected(name: string, what: string, value: unknown): TypeError {
+  return new TypeError(
+    `${name}: expected ${what}, got ${typeof value === "string" ? JSON.stringify(value) : inspect(value)}`,
+  );
 }

@@ -1,8 +1,9 @@
 import { CapabilitiesCopy } from "./capabilities-copy.js";
 import { observedMap, observedSet, quietly } from "./live-collections.js";
+import type { Logger } from "./logger.js";
 import { binding, WorkerView } from "./native.js";
 import type { ConnectedWorker, WorkerCapabilities, WorkerInfo, WorkerSocket } from "./types.js";
-import { numberOf, statusOf, type WorkerStatus } from "./worker-status.js";
+import { numberOf, statusOf, WorkerStatus } from "./worker-status.js";
 
 /** What a worker's registration says, parsed, and the id of the session it began. */
 export interface Registration {
@@ -16,6 +17,7 @@ export interface Registration {
 export interface Home {
   readonly number: number;
   readonly view: Float64Array;
+  readonly logger: Logger;
 }
 
 /** No place in the pool: not yet or no more. */
@@ -45,6 +47,8 @@ export class Session implements ConnectedWorker {
   #parting: WorkerInfo | undefined;
   #pendingRequests: Set<string> | undefined;
   #categoryActiveRequests: Map<string, number> | undefined;
+
+  #wasFull = false;
 
   constructor(home: Home, registration: Registration) {
     this.id = registration.id;
@@ -114,7 +118,8 @@ export class Session implements ConnectedWorker {
 
   get categoryActiveRequests(): Map<string, number> {
     return (this.#categoryActiveRequests ??= observedMap<string, number>({
-      set: (category, count) => binding.setCategoryActive(this.#home.number, this.slot, category, Number(count)),
+      set: (category, count) =>
+        binding.setCategoryActive(this.#home.number, this.slot, category, Number(count)),
       deleted: (category) => binding.setCategoryActive(this.#home.number, this.slot, category),
     }));
   }
@@ -122,6 +127,7 @@ export class Session implements ConnectedWorker {
   /** A fresh info of this moment. */
   toInfo(): WorkerInfo {
     if (this.#parting !== undefined) return { ...this.#parting };
+    this.tellEdits();
     binding.look(this.#home.number, this.slot);
     return this.shownInfo();
   }
@@ -167,7 +173,10 @@ export class Session implements ConnectedWorker {
   /** Keeps the set and the map in step with a request that the native core tracks now. */
   requestTracked(requestId: string, category: string | undefined): void {
     quietly.add(this.pendingRequests, requestId);
-    if (category === undefined) return;
+    if (category === undefined) {
+      this.requestCategories.delete(requestId);
+      return;
+    }
     this.requestCategories.set(requestId, category);
     const counts = this.categoryActiveRequests;
     quietly.set(counts, category, (counts.get(category) ?? 0) + 1);
@@ -181,6 +190,23 @@ export class Session implements ConnectedWorker {
     this.requestCategories.delete(requestId);
     const counts = this.categoryActiveRequests;
     quietly.set(counts, category, Math.max(0, (counts.get(category) ?? 0) - 1));
+  }
+
+  /** Makes a busy worker available if its capacity allows it. */
+  becomeAvailable(): void {
+    const isFree = this.activeRequests < Number(this.capabilities.maxConcurrentRequests);
+    if (this.status === WorkerStatus.Busy && isFree) this.status = WorkerStatus.Available;
+  }
+
+  /** False: the connection does not take it. */
+  send(text: string): boolean {
+    if (binding.send(this.#home.number, this.slot, text)) return true;
+    // Closing is no news; a peer that does not read is, once.
+    if (!this.#wasFull && binding.isOpen(this.#home.number, this.slot)) {
+      this.#wasFull = true;
+      this.#home.logger.warn("Worker does not read, message dropped", { workerId: this.id });
+    }
+    return false;
   }
 
   #look(place: WorkerView): number {
@@ -212,7 +238,7 @@ class SessionSocket implements WorkerSocket {
   }
 
   send(data: string): void {
-    binding.send(this.#home.number, this.#session.slot, data);
+    this.#session.send(data);
   }
 
   close(code = 1000, reason = ""): void {

@@ -60,12 +60,12 @@ export class WorkerServer {
     const { authTokens, heartbeatTimeoutMs, heartbeatIntervalMs, logger } = this.#options;
     const view = new Float64Array(VIEW_LENGTH);
     this.#native = new binding.NativeServer({ authTokens, heartbeatTimeoutMs, heartbeatIntervalMs }, view);
-    const home = { number: this.#native.number, view };
     this.#logger = new Logger(logger);
+    const home = { number: this.#native.number, view, logger: this.#logger };
     this.#fleet = new Fleet(home);
     this.#http = new HttpGateway();
-    this.#healthCheck = new HealthCheck(home, this.#fleet, heartbeatTimeoutMs, this.#logger);
-    this.#dispatcher = new Dispatcher(home, this.#fleet, this.#logger, {
+    this.#healthCheck = new HealthCheck(home, this.#fleet, heartbeatTimeoutMs);
+    this.#dispatcher = new Dispatcher(home, this.#fleet, {
       bridgeOpened: (bridge, peer) => this.#http.open(home.number, bridge, peer, this.#boundPort),
       bridgeReadable: (bridge) => this.#http.readable(bridge),
       bridgeWritable: (bridge) => this.#http.writable(bridge),

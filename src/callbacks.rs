@@ -1,5 +1,8 @@
 //! The only way from the runtime's threads into JavaScript: one wake-up call without arguments.
-#![allow(unsafe_code, reason = "napi's ThreadsafeFunction cannot be held and let go of as a server needs")]
+#![allow(
+    unsafe_code,
+    reason = "napi's ThreadsafeFunction cannot be held and let go of as a server needs"
+)]
 
 use std::{
     ffi::c_void,

@@ -1,10 +1,6 @@
 //! The servers of this thread, by the numbers that JavaScript knows them by.
 
-use std::{
-    cell::RefCell,
-    rc::Rc,
-    sync::Arc,
-};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use worker_server::{Connection, Fleet, core::protocol::Capabilities};
 
@@ -37,23 +33,24 @@ thread_local! {
 /// Adds a server and gives it a number.
 pub(crate) fn add(owned: Owned) -> u32 {
     let owned = Some(Rc::new(RefCell::new(owned)));
-    FLEETS.with_borrow_mut(|fleets| match fleets.iter_mut().enumerate().find(|(_, f)| f.is_none()) {
-        Some((index, free)) => {
-            *free = owned;
-            index as u32
-        }
-        None => {
-            fleets.push(owned);
-            (fleets.len() - 1) as u32
+    FLEETS.with_borrow_mut(|fleets| {
+        match fleets.iter_mut().enumerate().find(|(_, f)| f.is_none()) {
+            Some((index, free)) => {
+                *free = owned;
+                index as u32
+            }
+            None => {
+                fleets.push(owned);
+                (fleets.len() - 1) as u32
+            }
         }
     })
 }
 
 /// Forgets a server, which ends it.
 pub(crate) fn remove(number: u32) {
-    let removed = FLEETS.try_with(|fleets| {
-        fleets.borrow_mut().get_mut(number as usize).and_then(Option::take)
-    });
+    let removed = FLEETS
+        .try_with(|fleets| fleets.borrow_mut().get_mut(number as usize).and_then(Option::take));
     // Dropped only now, when the list is not borrowed any more.
     drop(removed);
 }

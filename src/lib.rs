@@ -13,5 +13,7 @@ use napi_derive::napi;
 /// Adds the hand-made functions to what napi-derive exports.
 #[napi(module_exports)]
 pub fn add_raw_functions(exports: Object, env: Env) -> Result<()> {
+    #[cfg(feature = "fault-injection")]
+    errors::check(raw::register_faults(env.raw(), exports.raw()))?;
     errors::check(raw::register(env.raw(), exports.raw()))
 }

@@ -6,8 +6,8 @@
 
 /** Takes the next event; the view gets its kind, its slot or bridge (-1: none), its close code and a flag. */
 export declare function next(server: number): string | undefined;
-/** Asks for another wake-up. */
-export declare function signal(server: number): void;
+/** Asks for another wake-up, because not all events were taken. */
+export declare function wakeAgain(server: number): void;
 /** Tells what `Date.now()` shows. */
 export declare function observeClock(server: number, now: number): void;
 /** Takes the worker of the last `Registered` event into the pool; returns its slot. */
@@ -41,7 +41,12 @@ export declare function setStatus(server: number, slot: number, status: number):
 export declare function setActive(server: number, slot: number, count: number): void;
 export declare function setCompleted(server: number, slot: number, count: number): void;
 /** Without a count the category is deleted. */
-export declare function setCategoryActive(server: number, slot: number, category: string, count?: number): void;
+export declare function setCategoryActive(
+  server: number,
+  slot: number,
+  category: string,
+  count?: number,
+): void;
 /** Milliseconds since the Unix epoch. */
 export declare function setLastHeartbeat(server: number, slot: number, ms: number): void;
 /** Looks for workers whose heartbeat is older than the timeout; returns how many. */

@@ -50,7 +50,7 @@ macro_rules! export {
 
 export! {
     "next" => events::next,
-    "signal" => signal,
+    "wakeAgain" => wake_again,
     "observeClock" => observe_clock,
     "admit" => admit,
     "acknowledge" => acknowledge,
@@ -83,6 +83,7 @@ export! {
     "safeCompare" => compare,
 }
 
+/// Adds a function that panics.
 #[cfg(feature = "fault-injection")]
 pub(crate) fn register_faults(env: sys::napi_env, exports: Value) -> sys::napi_status {
     unsafe extern "C" fn trampoline(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
@@ -150,8 +151,8 @@ fn slot(call: &Call) -> Option<Slot> {
     call.u32(1).map(Slot::new)
 }
 
-fn signal(call: &Call) -> Option<Value> {
-    owned(call, |owned| owned.fleet.signal())?;
+fn wake_again(call: &Call) -> Option<Value> {
+    owned(call, |owned| owned.fleet.wake_again())?;
     None
 }
 
@@ -218,9 +219,8 @@ fn show(owned: &mut Owned, slot: Slot) -> bool {
 fn free_slots(call: &Call) -> Option<Value> {
     let wanted = call.string(1)?;
     let category = call.string(2);
-    let free = owned(call, |owned| {
-        owned.fleet.pool().available_slots(&wanted, category.as_deref())
-    })?;
+    let free =
+        owned(call, |owned| owned.fleet.pool().available_slots(&wanted, category.as_deref()))?;
     call.number(free)
 }
 
@@ -267,7 +267,7 @@ fn set_capabilities(call: &Call) -> Option<Value> {
         // JSON has no infinity, JavaScript does.
         capabilities.max_concurrent_requests = max;
     }
-    owned(call, |owned| owned.fleet.pool().set_capabilities(slot, capabilities))?;
+    owned(call, |owned| owned.fleet.set_capabilities(slot, capabilities))?;
     None
 }
 
@@ -359,19 +359,20 @@ fn is_open(call: &Call) -> Option<Value> {
 /// Bytes read; 0: none now; -1: the peer's side has ended; -2: the connection is gone.
 fn bridge_read(call: &Call) -> Option<Value> {
     let id = call.u32(1)?;
-    let buffer = call.bytes_mut(2)?;
-    let read = owned(call, |owned| match owned.fleet.bridge(id).map(|b| b.read(buffer)) {
-        Some(BridgeRead::Bytes(len)) => len as f64,
-        Some(BridgeRead::Pending) => 0.0,
-        Some(BridgeRead::End) => -1.0,
-        None => -2.0,
-    })?;
+    let read = call.with_bytes(2, |buffer| {
+        owned(call, |owned| match owned.fleet.bridge(id).map(|bridge| bridge.read(buffer)) {
+            Some(BridgeRead::Bytes(len)) => len as f64,
+            Some(BridgeRead::Pending) => 0.0,
+            Some(BridgeRead::End) => -1.0,
+            None => -2.0,
+        })
+    })??;
     call.number(read)
 }
 
 fn bridge_write(call: &Call) -> Option<Value> {
     let id = call.u32(1)?;
-    let bytes = Bytes::copy_from_slice(call.bytes_mut(2)?);
+    let bytes = call.with_bytes(2, |bytes| Bytes::copy_from_slice(bytes))?;
     let goes_on = owned(call, |owned| owned.fleet.bridge(id).is_none_or(|b| b.write(bytes)))?;
     call.boolean(goes_on)
 }

@@ -1,24 +1,24 @@
-//! The threads that all servers of the process share.
+//! The thread that all servers of the process share.
 
-use std::{io, sync::OnceLock};
+use std::{future, io, sync::OnceLock, thread};
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle};
 
-/// More threads than this only help servers on machines that leave them idle cores.
-const MAX_THREADS: usize = 4;
+static RUNTIME: OnceLock<io::Result<Handle>> = OnceLock::new();
 
-static RUNTIME: OnceLock<io::Result<Runtime>> = OnceLock::new();
-
-/// Starts the threads on first use; an idle one costs nothing.
+/// Starts the thread on first use; idle, it costs nothing.
+///
+/// One thread: what it feeds is one JavaScript thread, and its queue is first in, first out, so
+/// workers that connect one after the other are registered in that order.
 pub(crate) fn handle() -> Result<&'static Handle, &'static io::Error> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = RUNTIME.get_or_init(|| {
-        Builder::new_multi_thread()
-            .worker_threads((cores / 2).clamp(1, MAX_THREADS))
-            .thread_name("worker-server")
-            .enable_io()
-            .enable_time()
-            .build()
-    });
-    runtime.as_ref().map(Runtime::handle)
+    RUNTIME.get_or_init(start).as_ref()
+}
+
+fn start() -> io::Result<Handle> {
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let handle = runtime.handle().clone();
+    thread::Builder::new()
+        .name("worker-server".to_owned())
+        .spawn(move || runtime.block_on(future::pending::<()>()))?;
+    Ok(handle)
 }

@@ -18,12 +18,13 @@ export async function serverWithEdited(
   const { server, port, logger } = await startServer(options);
   const register = (workerId: string) => TestWorker.register(port, { workerId });
   const others = Array.from({ length: count - 1 }, (_, index) => `worker-${index}`);
-  await Promise.all(others.splice(0, Math.ceil(others.length / 2)).map(register));
+  // One after the other: the order of the pool is that of registration.
+  for (const workerId of others.splice(0, Math.ceil(others.length / 2))) await register(workerId);
   const worker = await TestWorker.register(port, {
     workerId: EDITED,
     capabilities: capabilities({ models: [model(OWN_MODEL)], ...edited }),
   });
-  await Promise.all(others.map(register));
+  for (const workerId of others) await register(workerId);
   return { server, port, logger, worker };
 }
 

@@ -65,21 +65,24 @@ export async function exchange(port: number, request: string | Buffer): Promise<
   return parseAnswer(text);
 }
 
-/** Opens a TCP connection, writes the request and reads until the text has come. */
+/** Opens a TCP connection, writes the request and reads until the text has come; fails if the server closes first. */
 export async function readUntil(
   port: number,
   request: string | Buffer,
   expected: string,
 ): Promise<{ socket: Socket; text: string }> {
   const socket = connect(port, "127.0.0.1");
+  socket.setEncoding("latin1");
   socket.write(request);
   let text = "";
-  socket.setEncoding("latin1");
-  for (;;) {
-    const [chunk] = await once(socket, "data");
-    text += chunk;
-    if (text.includes(expected)) return { socket, text };
-  }
+  return new Promise((resolve, reject) => {
+    socket.on("data", (chunk) => {
+      text += chunk;
+      if (text.includes(expected)) resolve({ socket, text });
+    });
+    socket.once("error", reject);
+    socket.once("close", () => reject(new Error(`closed after ${JSON.stringify(text)}`)));
+  });
 }
 
 export function parseAnswer(text: string): Answer {

@@ -113,11 +113,12 @@ function consumer(setting) {
 async function jest() {
   return inTemporaryFolder(async (folder) => {
     const report = join(folder, "jest.json");
-    const { code, output } = await capture(
-      tool("jest"),
-      ["--ci", "--json", `--outputFile=${report}`],
-      longest,
-    );
+    const hang = endOf(report);
+    const { code, output } = await capture(tool("jest"), ["--ci", "--json", `--outputFile=${report}`], {
+      ...longest,
+      signal: hang.signal,
+    });
+    hang.stopWatching();
     // With --json the report is also on stdout, in one line that nobody wants to read.
     const readable = output.replaceAll(/^\{"numFailedTestSuites":.*\n?/gm, "");
     if (!existsSync(report)) return { passed: 0, failed: 1, output: readable };
@@ -125,8 +126,24 @@ async function jest() {
       readFileSync(report, "utf8"),
     );
     const failed = numFailedTests + numRuntimeErrorTestSuites;
+    if (hang.signal.aborted) {
+      const complaint = "jest did not end: a test has left something open (jest --detectOpenHandles)\n";
+      return { passed: numPassedTests, failed: failed + 1, output: readable + complaint };
+    }
     return { passed: numPassedTests, failed: code === 0 ? failed : Math.max(failed, 1), output: readable };
   });
+}
+
+/** A signal that ends jest when it has written its report and still does not end by itself. */
+function endOf(report) {
+  const patienceMs = 15_000;
+  const controller = new AbortController();
+  let reportedAt;
+  const timer = setInterval(() => {
+    if (existsSync(report)) reportedAt ??= performance.now();
+    if (performance.now() - reportedAt > patienceMs) controller.abort();
+  }, 250);
+  return { signal: controller.signal, stopWatching: () => clearInterval(timer) };
 }
 
 /** What users of the tarball will meet: its manifest, and its types under every kind of module resolution. */

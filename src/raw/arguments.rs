@@ -103,13 +103,7 @@ impl Call {
         let mut written = 0;
         // SAFETY: `buffer` is null or has `capacity` bytes; anything but a string is refused.
         let status = unsafe {
-            sys::napi_get_value_string_utf8(
-                self.env,
-                value,
-                buffer.cast(),
-                capacity,
-                &mut written,
-            )
+            sys::napi_get_value_string_utf8(self.env, value, buffer.cast(), capacity, &mut written)
         };
         (status == sys::Status::napi_ok).then_some(written)
     }
@@ -138,8 +132,12 @@ impl Call {
         (status == sys::Status::napi_ok).then_some(written)
     }
 
-    /// The bytes of a Uint8Array, for the duration of the call.
-    pub(super) fn bytes_mut(&self, index: usize) -> Option<&mut [u8]> {
+    /// Runs `body` on the bytes of a Uint8Array.
+    pub(super) fn with_bytes<T>(
+        &self,
+        index: usize,
+        body: impl FnOnce(&mut [u8]) -> T,
+    ) -> Option<T> {
         let value = self.argument(index)?;
         let (mut kind, mut len, mut data) = (0, 0, ptr::null_mut());
         // SAFETY: a live value of this call; anything but a typed array is refused.
@@ -158,11 +156,11 @@ impl Call {
             return None;
         }
         if len == 0 || data.is_null() {
-            return Some(&mut []);
+            return Some(body(&mut []));
         }
-        // SAFETY: Node gave the array's memory; no JavaScript runs before the call returns, so
-        // nothing else reads or writes it, and each function asks for it once.
-        Some(unsafe { slice::from_raw_parts_mut(data.cast(), len) })
+        // SAFETY: Node gave the array's memory; no JavaScript runs before `body` returns, so
+        // nothing else reads or writes it.
+        Some(body(unsafe { slice::from_raw_parts_mut(data.cast(), len) }))
     }
 
     pub(super) fn number(&self, value: f64) -> Option<Value> {
@@ -199,7 +197,7 @@ impl View {
     pub(crate) fn of(array: &mut Float64Array) -> Option<Self> {
         // SAFETY: called inside a native call, during which no JavaScript touches the array.
         let memory = unsafe { array.as_mut() };
-        (memory.len() >= Self::LEN).then(|| Self(memory.as_mut_ptr()))
+        (memory.len() >= Self::LEN).then_some(Self(memory.as_mut_ptr()))
     }
 
     pub(crate) fn write(self, values: [f64; Self::LEN]) {

@@ -33,9 +33,10 @@ enum Kind {
 pub(super) fn next(call: &Call) -> Option<Value> {
     let text = owned(call, |owned| {
         let event = owned.fleet.next_event();
-        let (view, text) = event.map_or(([f64::from(Kind::None as u8), -1.0, 0.0, 0.0], None), |event| {
-            describe(owned, event)
-        });
+        let (view, text) = event
+            .map_or(([f64::from(Kind::None as u8), -1.0, 0.0, 0.0], None), |event| {
+                describe(owned, event)
+            });
         owned.view.write(view);
         text
     })?;

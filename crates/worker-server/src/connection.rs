@@ -21,6 +21,9 @@ use crate::{
 /// No slot of the fleet.
 const NO_SLOT: u32 = u32::MAX;
 
+/// Far more heartbeats than fit into a millisecond, and exact as a fraction of a double.
+const HEARTBEAT_STEP_MS: f64 = 1.0 / 4_096.0;
+
 /// How a connection ended: the peer's close code (1005: none given, 1006: no closing handshake)
 /// and reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,6 +153,14 @@ impl Connection {
 
     pub(crate) fn set_last_heartbeat_ms(&self, ms: f64) {
         self.last_heartbeat.store(ms.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Notes a heartbeat. Two in one millisecond differ by a fraction of it, so that each is seen as
+    /// a heartbeat of its own.
+    pub(crate) fn beat(&self, now_ms: f64) {
+        let last = self.last_heartbeat_ms();
+        let again = last.floor() == now_ms;
+        self.set_last_heartbeat_ms(if again { last + HEARTBEAT_STEP_MS } else { now_ms });
     }
 
     pub(crate) fn mark_unhealthy(&self) {

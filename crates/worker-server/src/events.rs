@@ -131,8 +131,14 @@ impl EventQueue {
         self.signal();
     }
 
-    /// Asks the owner to come again.
-    pub fn signal(&self) {
+    /// Wakes the owner once more, though it has not taken all events yet.
+    pub fn wake_again(&self) {
+        // Unconditionally: an earlier signal may be the very one the owner is acting on.
+        self.signalled.store(true, Ordering::Release);
+        (self.wake)();
+    }
+
+    fn signal(&self) {
         if !self.signalled.swap(true, Ordering::AcqRel) {
             (self.wake)();
         }

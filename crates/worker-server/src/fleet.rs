@@ -104,8 +104,8 @@ impl Fleet {
     }
 
     /// Asks to be woken again, because the owner stopped before the last event.
-    pub fn signal(&self) {
-        self.events.signal();
+    pub fn wake_again(&self) {
+        self.events.wake_again();
     }
 
     /// Takes a registered worker into the pool.
@@ -147,6 +147,12 @@ impl Fleet {
             }
         }
         &mut self.pool
+    }
+
+    /// Replaces what a worker can do. Heartbeats received before count after it, as if they had come
+    /// after the edit that the owner only tells of now.
+    pub fn set_capabilities(&mut self, slot: Slot, capabilities: Capabilities) {
+        self.pool.set_capabilities(slot, capabilities);
     }
 
     /// What is known of a worker now.

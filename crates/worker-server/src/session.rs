@@ -280,13 +280,13 @@ impl Session<'_> {
 
     fn handle_heartbeat(&mut self, heartbeat: &Heartbeat<'_>) {
         let (shared, connection) = (self.ending.shared, self.ending.connection);
-        let is_own = heartbeat.worker_id.is_some()
-            && *lock(connection.bound()) == heartbeat.worker_id;
+        let is_own =
+            heartbeat.worker_id.is_some() && *lock(connection.bound()) == heartbeat.worker_id;
         if !is_own {
             return self.emit(Event::UnknownHeartbeat(heartbeat.worker_id_json.map(Text::from)));
         }
         let now = shared.clock.now_ms();
-        connection.set_last_heartbeat_ms(now);
+        connection.beat(now);
         if connection.take_unhealthy() {
             shared.recoveries.add(connection);
         }

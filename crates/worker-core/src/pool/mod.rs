@@ -12,11 +12,15 @@ mod tournament;
 mod tracking;
 mod worker;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use slab::Slab;
 
-use self::{profile::Profiles, selection::Selection, tracking::InFlight};
+use self::{
+    profile::{Profile, ProfileId, Profiles},
+    selection::Selection,
+    tracking::InFlight,
+};
 use crate::protocol::Capabilities;
 
 pub use worker::{Slot, Status, WorkerState};
@@ -311,10 +315,7 @@ impl Pool {
         true
     }
 
-    fn acquire_profile(
-        &mut self,
-        capabilities: Capabilities,
-    ) -> (profile::ProfileId, std::sync::Arc<profile::Profile>) {
+    fn acquire_profile(&mut self, capabilities: Capabilities) -> (ProfileId, Arc<Profile>) {
         let acquired = self.profiles.acquire(capabilities);
         if acquired.is_new {
             self.selection.add_profile(acquired.id, &acquired.profile);
@@ -322,7 +323,7 @@ impl Pool {
         (acquired.id, acquired.profile)
     }
 
-    fn release_profile(&mut self, id: profile::ProfileId) {
+    fn release_profile(&mut self, id: ProfileId) {
         if self.profiles.release(id) {
             self.selection.remove_profile(id);
         }

@@ -321,6 +321,17 @@ impl Selection {
         self.positions += ranking.len();
     }
 
+    /// How many wanted models and rankings are remembered.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.wanted.len(), self.rankings.len())
+    }
+
+    #[cfg(test)]
+    pub(super) fn positions(&self) -> usize {
+        self.positions
+    }
+
     fn group_of(&self, ranking: RankingId) -> Option<&Group> {
         self.groups.get(self.rankings.get(ranking as usize)?.group)
     }

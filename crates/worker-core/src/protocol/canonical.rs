@@ -37,8 +37,7 @@ pub(crate) fn write(out: &mut String, raw: &str) -> Option<()> {
 /// Appends a number as `JSON.stringify` does.
 pub(crate) fn write_number(out: &mut String, number: f64) {
     if number.is_finite() {
-        // Adding 0 turns -0 into 0 and changes nothing else.
-        out.push_str(ryu_js::Buffer::new().format_finite(number + 0.0));
+        out.push_str(ryu_js::Buffer::new().format_finite(number));
     } else {
         out.push_str("null");
     }

@@ -40,7 +40,8 @@ const fn violation(reason: &'static str) -> ProtocolError {
     ProtocolError { code: 1002, reason }
 }
 
-const RESERVED_BITS: ProtocolError = violation("Invalid WebSocket frame: reserved bits must be clear");
+const RESERVED_BITS: ProtocolError =
+    violation("Invalid WebSocket frame: reserved bits must be clear");
 const UNMASKED: ProtocolError = violation("Invalid WebSocket frame: MASK must be set");
 const BAD_OPCODE: ProtocolError = violation("Invalid WebSocket frame: invalid opcode");
 const FRAGMENTED_CONTROL: ProtocolError = violation("Invalid WebSocket frame: FIN must be set");
@@ -259,9 +260,7 @@ impl Decoder {
     }
 }
 
-fn parse_header(
-    cursor: &mut Cursor<&[u8]>,
-) -> Result<Option<(FrameHeader, u64)>, ProtocolError> {
+fn parse_header(cursor: &mut Cursor<&[u8]>) -> Result<Option<(FrameHeader, u64)>, ProtocolError> {
     // The only thing tungstenite's header parser refuses is an opcode outside 0..=15's known ones.
     FrameHeader::parse(cursor).map_err(|_| BAD_OPCODE)
 }
@@ -293,7 +292,9 @@ fn decode(kind: Option<Kind>, payload: Cow<'_, [u8]>) -> Result<Incoming<'_>, Pr
     let lossy = kind == Some(Kind::Binary);
     let text = match payload {
         Cow::Borrowed(bytes) if lossy => String::from_utf8_lossy(bytes),
-        Cow::Borrowed(bytes) => Cow::Borrowed(std::str::from_utf8(bytes).map_err(|_| INVALID_UTF8)?),
+        Cow::Borrowed(bytes) => {
+            Cow::Borrowed(std::str::from_utf8(bytes).map_err(|_| INVALID_UTF8)?)
+        }
         Cow::Owned(bytes) => Cow::Owned(match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) if lossy => String::from_utf8_lossy(error.as_bytes()).into_owned(),
