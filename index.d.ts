@@ -4,7 +4,10 @@ export { safeCompare } from "./dist/safe-compare.js";
 export { toWorkerInfo } from "./dist/worker-info.js";
 export type {
   ConnectedWorker,
+  HttpRequestHandler,
   ModelInfo,
+  StopOptions,
+  WebSocketConnectionHandler,
   WorkerCapabilities,
   WorkerConnectedHandler,
   WorkerDisconnectedHandler,
@@ -12,4 +15,5 @@ export type {
   WorkerMessageHandler,
   WorkerServerLogger,
   WorkerServerOptions,
+  WorkerSocket,
 } from "./dist/types.js";

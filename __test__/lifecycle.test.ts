@@ -233,7 +233,8 @@ describe("stop() while an unregistered socket is open", () => {
     const stopped = server.stop();
     lingering.send(registration());
 
-    expect(await lingering.next()).toMatchObject({ success: true });
+    const answer = await Promise.race([lingering.next(), lingering.closed]);
+    expect(answer).toMatchObject({ success: true });
     expect(server.getWorkerCount()).toBe(1);
     await lingering.close();
     await stopped;

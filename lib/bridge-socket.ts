@@ -4,10 +4,11 @@ import { binding } from "./native.js";
 /** Bytes asked for in one read. */
 const READ_BYTES = 16 * 1024;
 
-/** Where a bridged connection comes from. */
-export interface Peer {
+/** Both ends of a bridged connection. */
+export interface Addresses {
   remoteAddress: string | undefined;
   remotePort: number | undefined;
+  localAddress: string | undefined;
   localPort: number | undefined;
 }
 
@@ -19,7 +20,11 @@ export class BridgeSocket extends Duplex {
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
   readonly remoteFamily: string | undefined;
+  readonly localAddress: string | undefined;
   readonly localPort: number | undefined;
+  readonly localFamily: string | undefined;
+  bytesRead = 0;
+  bytesWritten = 0;
   timeout = 0;
   readonly #server: number;
   readonly #bridge: number;
@@ -27,33 +32,35 @@ export class BridgeSocket extends Duplex {
   #wantsRead = false;
   #written: (() => void) | undefined;
 
-  constructor(server: number, bridge: number, peer: Peer) {
+  constructor(server: number, bridge: number, addresses: Addresses) {
     super({ allowHalfOpen: true });
     this.#server = server;
     this.#bridge = bridge;
-    this.remoteAddress = peer.remoteAddress;
-    this.remotePort = peer.remotePort;
-    this.localPort = peer.localPort;
-    this.remoteFamily = peer.remoteAddress === undefined ? undefined : familyOf(peer.remoteAddress);
+    this.remoteAddress = addresses.remoteAddress;
+    this.remotePort = addresses.remotePort;
+    this.remoteFamily = familyOf(addresses.remoteAddress);
+    this.localAddress = addresses.localAddress;
+    this.localPort = addresses.localPort;
+    this.localFamily = familyOf(addresses.localAddress);
   }
 
   /** The native side has bytes or an end for us. */
-  readable_(): void {
+  onNativeReadable(): void {
     if (this.#wantsRead) this._read();
   }
 
   /** The native side takes bytes again. */
-  writable_(): void {
+  onNativeWritable(): void {
     const written = this.#written;
     this.#written = undefined;
     written?.();
   }
 
   /** The connection is gone on the native side. */
-  closed_(): void {
+  onNativeClosed(): void {
     if (this.destroyed) return;
     // What came before the end is still to be read.
-    this.readable_();
+    this.onNativeReadable();
     if (!this.readableEnded && !this.writableFinished) {
       this.destroy(Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET", syscall: "read" }));
     } else {
@@ -74,12 +81,14 @@ export class BridgeSocket extends Duplex {
         this.push(null);
         return;
       }
+      this.bytesRead += length;
       this.#touch();
       if (!this.push(buffer.subarray(0, length))) return;
     }
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.bytesWritten += chunk.length;
     this.#touch();
     if (binding.bridgeWrite(this.#server, this.#bridge, chunk)) done();
     else this.#written = done;
@@ -93,7 +102,7 @@ export class BridgeSocket extends Duplex {
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     clearTimeout(this.#timer);
     binding.bridgeTerminate(this.#server, this.#bridge);
-    this.writable_();
+    this.onNativeWritable();
     done(error);
   }
 
@@ -109,8 +118,8 @@ export class BridgeSocket extends Duplex {
     return this;
   }
 
-  address(): { port: number | undefined } {
-    return { port: this.localPort };
+  address(): { address?: string | undefined; family?: string | undefined; port?: number | undefined } {
+    return { address: this.localAddress, family: this.localFamily, port: this.localPort };
   }
 
   // The native side has set these for every connection, and owns the handle.
@@ -141,6 +150,6 @@ export class BridgeSocket extends Duplex {
   }
 }
 
-function familyOf(address: string): string {
-  return address.includes(":") ? "IPv6" : "IPv4";
+function familyOf(address: string | undefined): string | undefined {
+  return address === undefined ? undefined : address.includes(":") ? "IPv6" : "IPv4";
 }

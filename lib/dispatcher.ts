@@ -18,7 +18,7 @@ const SESSION_ID_LENGTH = 36;
 
 /** What the dispatcher leaves to others. */
 export interface OtherEvents {
-  bridgeOpened(bridge: number, peer: string | undefined): void;
+  bridgeOpened(bridge: number, addresses: string | undefined): void;
   bridgeReadable(bridge: number): void;
   bridgeWritable(bridge: number): void;
   bridgeClosed(bridge: number): void;

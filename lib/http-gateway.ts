@@ -1,63 +1,140 @@
-import { createServer, type Server, type ServerResponse } from "node:http";
-import { WebSocketServer } from "ws";
-import { BridgeSocket } from "./bridge-socket.js";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import { type WebSocket, WebSocketServer } from "ws";
+import { type Addresses, BridgeSocket } from "./bridge-socket.js";
+import { errorMessage } from "./logger.js";
+import { binding } from "./native.js";
+import type { Home } from "./session.js";
+import type { HttpRequestHandler, WebSocketConnectionHandler } from "./types.js";
 
 /**
  * Serves the connections that are no worker's with Node's own HTTP server, which never listens: the native side hands
- * it the connections. So whatever is odd about a request is answered as Node and `ws` answer it.
+ * it the connections. So `req` and `res` are Node's, endpoint sockets are those of `ws`, and whatever is odd about a
+ * request is answered as these two answer it.
  */
 export class HttpGateway {
+  readonly #home: Home;
+  /** Kept for good, also when the server is stopped. */
+  readonly #handlers: HttpRequestHandler[] = [];
+  readonly #endpoints = new Map<string, WebSocketConnectionHandler>();
   readonly #sockets = new Map<number, BridgeSocket>();
-  readonly #server: Server;
   readonly #upgrades = new WebSocketServer({ noServer: true });
+  #server: Server | undefined;
 
-  constructor() {
-    this.#server = createServer((_request, response) => respondNotFound(response));
-    this.#server.on("upgrade", (request, socket, head) => {
-      // Only what the native side did not take for a worker comes here, so this refuses, in ws's words. What ws would
-      // take all the same is not well-formed enough to be a worker's.
-      this.#upgrades.handleUpgrade(request, socket, head, (accepted) => accepted.close(1002));
-    });
+  constructor(home: Home) {
+    this.#home = home;
   }
 
-  /** Starts what Node's server does when it listens: keeping track of its connections and of their deadlines. */
+  addHandler(handler: HttpRequestHandler): void {
+    this.#handlers.push(handler);
+  }
+
+  addEndpoint(path: string, handler: WebSocketConnectionHandler): void {
+    this.#endpoints.set(path, handler);
+    binding.setEndpoint(this.#home.number, path, true);
+  }
+
   start(): void {
-    this.#server.emit("listening");
+    const server = createServer((request, response) => void this.#serve(request, response));
+    server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
+    // Makes Node keep track of its connections and of their deadlines, as it does when it listens.
+    server.emit("listening");
+    this.#server = server;
   }
 
-  /** Ends connections without a request in flight; the others end after their answer. */
+  /** Closes endpoint sockets and idle connections, forgets the endpoints; requests in flight are finished. */
   stop(): void {
-    // The error says that the server never listened, which is how it is meant to be.
-    this.#server.close(() => {});
+    for (const path of this.#endpoints.keys()) binding.setEndpoint(this.#home.number, path, false);
+    this.#endpoints.clear();
+    for (const socket of this.#upgrades.clients) socket.close(1001, "Server shutting down");
+    // Its error says that the server never listened, which is how it is meant to be.
+    this.#server?.close(() => {});
+    this.#server = undefined;
   }
 
-  /** Takes over a connection. `peer`: "address port". */
-  open(server: number, bridge: number, peer: string | undefined, localPort: number | undefined): void {
-    const [remoteAddress, remotePort] = peer?.split(" ") ?? [];
-    const socket = new BridgeSocket(server, bridge, {
-      remoteAddress,
-      remotePort: remotePort === undefined ? undefined : Number(remotePort),
-      localPort,
-    });
+  /** Takes over a connection. */
+  open(bridge: number, addresses: string | undefined): void {
+    const socket = new BridgeSocket(this.#home.number, bridge, addressesOf(addresses));
     this.#sockets.set(bridge, socket);
-    this.#server.emit("connection", socket);
+    if (this.#server === undefined) socket.destroy();
+    else this.#server.emit("connection", socket);
   }
 
   readable(bridge: number): void {
-    this.#sockets.get(bridge)?.readable_();
+    this.#sockets.get(bridge)?.onNativeReadable();
   }
 
   writable(bridge: number): void {
-    this.#sockets.get(bridge)?.writable_();
+    this.#sockets.get(bridge)?.onNativeWritable();
   }
 
   closed(bridge: number): void {
-    this.#sockets.get(bridge)?.closed_();
+    this.#sockets.get(bridge)?.onNativeClosed();
     this.#sockets.delete(bridge);
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const server = this.#server;
+    response.once("close", () => {
+      // Its connection is idle now; while stopping nobody is to wait for its keep-alive timeout.
+      if (this.#server !== server) server?.closeIdleConnections();
+    });
+    for (const handler of this.#handlers) {
+      try {
+        if (await handler(request, response)) return;
+      } catch (thrown) {
+        this.#home.logger.error("HTTP handler error", { error: errorMessage(thrown), url: request.url });
+      }
+    }
+    if (!response.headersSent) respondNotFound(response);
+    // A head without the rest would leave the client waiting; one that was ended is an answer.
+    else if (!response.writableEnded) response.destroy();
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const path = request.url ?? "";
+    const handler = this.#endpoints.get(path);
+    this.#upgrades.handleUpgrade(request, socket, head, (accepted) => {
+      if (handler === undefined) {
+        // What the native side did not take for a worker is not well-formed, even if ws took it.
+        accepted.close(1002);
+        return;
+      }
+      this.#openEndpoint(path, handler, accepted);
+    });
+  }
+
+  #openEndpoint(path: string, handler: WebSocketConnectionHandler, socket: WebSocket): void {
+    const report = (thrown: unknown): void => {
+      this.#home.logger.error("WebSocket endpoint error", { path, error: errorMessage(thrown) });
+    };
+    // Also keeps a bad frame from ending the process when the handler listens to no errors.
+    socket.on("error", report);
+    try {
+      handler(socket);
+    } catch (thrown) {
+      report(thrown);
+      socket.close(1011);
+    }
   }
 }
 
 function respondNotFound(response: ServerResponse): void {
-  response.writeHead(404, { "Content-Type": "application/json" });
-  response.end(JSON.stringify({ error: "Not found" }));
+  try {
+    response.writeHead(404, { "Content-Type": "application/json" });
+    response.end(JSON.stringify({ error: "Not found" }));
+  } catch {
+    // A handler left the response in a state from which there is no answer.
+    response.destroy();
+  }
+}
+
+/** "remote address, remote port, local address, local port", separated by spaces; none for a path. */
+function addressesOf(text: string | undefined): Addresses {
+  const [remoteAddress, remotePort, localAddress, localPort] = text?.split(" ") ?? [];
+  return { remoteAddress, remotePort: portOf(remotePort), localAddress, localPort: portOf(localPort) };
+}
+
+function portOf(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text);
 }

@@ -9,6 +9,7 @@ export interface CheckedOptions {
   heartbeatTimeoutMs: number;
   healthCheckIntervalMs: number;
   heartbeatIntervalMs: number;
+  healthPath?: string;
   logger: WorkerServerLogger | undefined;
 }
 
@@ -39,6 +40,7 @@ export function checkOptions(options: WorkerServerOptions): CheckedOptions {
   return {
     port: options.port,
     authTokens: authToken === undefined ? [] : [authToken],
+    ...healthPathOf(options),
     heartbeatTimeoutMs: milliseconds(options, "heartbeatTimeoutMs"),
     healthCheckIntervalMs: milliseconds(options, "healthCheckIntervalMs"),
     heartbeatIntervalMs: milliseconds(options, "heartbeatIntervalMs"),
@@ -50,6 +52,12 @@ function milliseconds(options: WorkerServerOptions, name: keyof typeof DEFAULTS)
   const value: unknown = options[name] ?? DEFAULTS[name];
   if (typeof value === "number" && value >= 0) return value;
   throw expected(`options.${name}`, "a number >= 0", value);
+}
+
+function healthPathOf({ healthPath }: WorkerServerOptions): { healthPath?: string } {
+  if (healthPath === undefined) return {};
+  if (typeof healthPath === "string" && healthPath.startsWith("/")) return { healthPath };
+  throw expected("options.healthPath", 'a string that starts with "/"', healthPath);
 }
 
 function expected(name: string, what: string, value: unknown): TypeError {

@@ -1,3 +1,5 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { WebSocket } from "ws";
 import type { WorkerStatus } from "./worker-status.js";
 
 /** A model that a worker serves. */
@@ -100,6 +102,11 @@ export interface WorkerServerOptions {
   heartbeatIntervalMs?: number;
   /** Default: nothing is logged. */
   logger?: WorkerServerLogger;
+  /**
+   * Path, such as "/healthz", at which the native side itself answers GET and HEAD with 200 and JSON: `status`, `workers`,
+   * `available`, `uptimeSeconds`, `eventLoopLagMs`; also while the event loop is blocked. Default: none.
+   */
+  healthPath?: string;
 }
 
 /** How `stop` behaves. */
@@ -114,3 +121,12 @@ export type WorkerDisconnectedHandler = (worker: WorkerInfo, pendingRequestIds: 
 
 // A worker's message is whatever JSON it sent, which the application knows and the server does not.
 export type WorkerMessageHandler<T = any> = (worker: WorkerInfo, message: T) => void;
+
+/**
+ * Serves an HTTP request. A true result says that it did; otherwise the next handler is asked, and after the last the
+ * answer is 404.
+ */
+export type HttpRequestHandler = (req: IncomingMessage, res: ServerResponse) => Promise<boolean>;
+
+/** Takes a WebSocket that was opened at an endpoint's path. */
+export type WebSocketConnectionHandler = (ws: WebSocket) => void;

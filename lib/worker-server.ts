@@ -7,7 +7,9 @@ import { Logger } from "./logger.js";
 import { binding, VIEW_LENGTH } from "./native.js";
 import { checkOptions, type CheckedOptions } from "./options.js";
 import type {
+  HttpRequestHandler,
   StopOptions,
+  WebSocketConnectionHandler,
   WorkerConnectedHandler,
   WorkerDisconnectedHandler,
   WorkerInfo,
@@ -57,16 +59,24 @@ export class WorkerServer {
    */
   constructor(options: WorkerServerOptions) {
     this.#options = checkOptions(options);
-    const { authTokens, heartbeatTimeoutMs, heartbeatIntervalMs, logger } = this.#options;
+    const { authTokens, heartbeatTimeoutMs, heartbeatIntervalMs, healthPath, logger } = this.#options;
     const view = new Float64Array(VIEW_LENGTH);
-    this.#native = new binding.NativeServer({ authTokens, heartbeatTimeoutMs, heartbeatIntervalMs }, view);
+    this.#native = new binding.NativeServer(
+      {
+        authTokens,
+        heartbeatTimeoutMs,
+        heartbeatIntervalMs,
+        ...(healthPath === undefined ? {} : { healthPath }),
+      },
+      view,
+    );
     this.#logger = new Logger(logger);
     const home = { number: this.#native.number, view, logger: this.#logger };
     this.#fleet = new Fleet(home);
-    this.#http = new HttpGateway();
+    this.#http = new HttpGateway(home);
     this.#healthCheck = new HealthCheck(home, this.#fleet, heartbeatTimeoutMs);
     this.#dispatcher = new Dispatcher(home, this.#fleet, {
-      bridgeOpened: (bridge, peer) => this.#http.open(home.number, bridge, peer, this.#boundPort),
+      bridgeOpened: (bridge, addresses) => this.#http.open(bridge, addresses),
       bridgeReadable: (bridge) => this.#http.readable(bridge),
       bridgeWritable: (bridge) => this.#http.writable(bridge),
       bridgeClosed: (bridge) => this.#http.closed(bridge),
@@ -214,5 +224,21 @@ export class WorkerServer {
   /** Ends a request in flight, on whichever worker it is. */
   releaseRequest(requestId: string, options?: { incrementCompleted?: boolean }): void {
     this.#fleet.release(requestId, options?.incrementCompleted === true);
+  }
+
+  /**
+   * Adds a handler for HTTP requests. Handlers are asked in order until one answers true; what one throws is logged and
+   * the next is asked. They stay when the server is stopped.
+   */
+  addHttpHandler(handler: HttpRequestHandler): void {
+    this.#http.addHandler(handler);
+  }
+
+  /**
+   * Serves WebSockets whose request target is exactly `path`; they are sockets of the `ws` package and no workers. The
+   * same path again replaces the handler. `stop` closes them and forgets the endpoint.
+   */
+  addWebSocketEndpoint(path: string, handler: WebSocketConnectionHandler): void {
+    this.#http.addEndpoint(path, handler);
   }
 }

@@ -41,7 +41,12 @@ export declare function setStatus(server: number, slot: number, status: number):
 export declare function setActive(server: number, slot: number, count: number): void;
 export declare function setCompleted(server: number, slot: number, count: number): void;
 /** Without a count the category is deleted. */
-export declare function setCategoryActive(server: number, slot: number, category: string, count?: number): void;
+export declare function setCategoryActive(
+  server: number,
+  slot: number,
+  category: string,
+  count?: number,
+): void;
 /** Milliseconds since the Unix epoch. */
 export declare function setLastHeartbeat(server: number, slot: number, ms: number): void;
 /** Looks for workers whose heartbeat is older than the timeout; returns how many. */
@@ -56,6 +61,8 @@ export declare function broadcast(server: number, text: string): void;
 export declare function close(server: number, slot: number, code: number, reason: string): void;
 /** Whether a worker's connection is open. */
 export declare function isOpen(server: number, slot: number): boolean;
+/** Leaves WebSockets for exactly this request target to JavaScript, or takes them back. */
+export declare function setEndpoint(server: number, target: string, present: boolean): void;
 /** Bytes read; 0: none now, -1: the peer ended its side, -2: the connection is gone. */
 export declare function bridgeRead(server: number, bridge: number, into: Uint8Array): number;
 /** False: enough is queued, wait for the event. */
@@ -108,4 +115,6 @@ export interface NativeServerOptions {
   heartbeatTimeoutMs: number
   /** In milliseconds. */
   heartbeatIntervalMs: number
+  /** Path at which the server's health is told without JavaScript; absent: nowhere. */
+  healthPath?: string
 }

@@ -61,6 +61,8 @@ export declare function broadcast(server: number, text: string): void;
 export declare function close(server: number, slot: number, code: number, reason: string): void;
 /** Whether a worker's connection is open. */
 export declare function isOpen(server: number, slot: number): boolean;
+/** Leaves WebSockets for exactly this request target to JavaScript, or takes them back. */
+export declare function setEndpoint(server: number, target: string, present: boolean): void;
 /** Bytes read; 0: none now, -1: the peer ended its side, -2: the connection is gone. */
 export declare function bridgeRead(server: number, bridge: number, into: Uint8Array): number;
 /** False: enough is queued, wait for the event. */

@@ -76,6 +76,7 @@ export! {
     "broadcast" => broadcast,
     "close" => close,
     "isOpen" => is_open,
+    "setEndpoint" => set_endpoint,
     "bridgeRead" => bridge_read,
     "bridgeWrite" => bridge_write,
     "bridgeFinish" => bridge_finish,
@@ -186,7 +187,7 @@ fn select(call: &Call) -> Option<Value> {
     let wanted = call.string(1)?;
     let category = call.string(2);
     let found = owned(call, |owned| {
-        let slot = owned.fleet.pool().select(&wanted, category.as_deref());
+        let slot = owned.fleet.with_pool(|pool| pool.select(&wanted, category.as_deref()));
         shown(owned, slot)
     })?;
     call.number(found)
@@ -194,7 +195,7 @@ fn select(call: &Call) -> Option<Value> {
 
 fn select_any(call: &Call) -> Option<Value> {
     let found = owned(call, |owned| {
-        let slot = owned.fleet.pool().first_usable();
+        let slot = owned.fleet.with_pool(|pool| pool.first_usable());
         shown(owned, slot)
     })?;
     call.number(found)
@@ -219,13 +220,14 @@ fn show(owned: &mut Owned, slot: Slot) -> bool {
 fn free_slots(call: &Call) -> Option<Value> {
     let wanted = call.string(1)?;
     let category = call.string(2);
-    let free =
-        owned(call, |owned| owned.fleet.pool().available_slots(&wanted, category.as_deref()))?;
+    let free = owned(call, |owned| {
+        owned.fleet.with_pool(|pool| pool.available_slots(&wanted, category.as_deref()))
+    })?;
     call.number(free)
 }
 
 fn available_count(call: &Call) -> Option<Value> {
-    let count = owned(call, |owned| owned.fleet.pool().available_count())?;
+    let count = owned(call, |owned| owned.fleet.with_pool(|pool| pool.available_count()))?;
     call.number(count as f64)
 }
 
@@ -237,26 +239,28 @@ fn look(call: &Call) -> Option<Value> {
 
 fn track(call: &Call) -> Option<Value> {
     let (slot, request, category) = (slot(call)?, call.utf16(2)?, call.string(3));
-    let tracked =
-        owned(call, |owned| owned.fleet.pool().track(slot, &request, category.as_deref()))?;
+    let tracked = owned(call, |owned| {
+        owned.fleet.with_pool(|pool| pool.track(slot, &request, category.as_deref()))
+    })?;
     call.boolean(tracked)
 }
 
 fn release(call: &Call) -> Option<Value> {
     let (request, completed) = (call.utf16(1)?, call.bool(2).unwrap_or_default());
-    let slot = owned(call, |owned| owned.fleet.pool().release(&request, completed))?;
+    let slot =
+        owned(call, |owned| owned.fleet.with_pool(|pool| pool.release(&request, completed)))?;
     call.number(slot.map_or(-1.0, |slot| slot.index().into()))
 }
 
 fn adopt(call: &Call) -> Option<Value> {
     let (slot, request) = (slot(call)?, call.utf16(2)?);
-    owned(call, |owned| owned.fleet.pool().adopt_request(slot, &request))?;
+    owned(call, |owned| owned.fleet.with_pool(|pool| pool.adopt_request(slot, &request)))?;
     None
 }
 
 fn forget(call: &Call) -> Option<Value> {
     let (slot, request) = (slot(call)?, call.utf16(2)?);
-    owned(call, |owned| owned.fleet.pool().forget_request(slot, &request))?;
+    owned(call, |owned| owned.fleet.with_pool(|pool| pool.forget_request(slot, &request)))?;
     None
 }
 
@@ -285,19 +289,21 @@ fn set_status(call: &Call) -> Option<Value> {
 
 fn set_active(call: &Call) -> Option<Value> {
     let (slot, count) = (slot(call)?, call.f64(2)?);
-    owned(call, |owned| owned.fleet.pool().set_active(slot, count))?;
+    owned(call, |owned| owned.fleet.with_pool(|pool| pool.set_active(slot, count)))?;
     None
 }
 
 fn set_completed(call: &Call) -> Option<Value> {
     let (slot, count) = (slot(call)?, call.f64(2)?);
-    owned(call, |owned| owned.fleet.pool().set_completed(slot, count))?;
+    owned(call, |owned| owned.fleet.with_pool(|pool| pool.set_completed(slot, count)))?;
     None
 }
 
 fn set_category_active(call: &Call) -> Option<Value> {
     let (slot, category, count) = (slot(call)?, call.string(2)?, call.f64(3));
-    owned(call, |owned| owned.fleet.pool().set_category_active(slot, &category, count))?;
+    owned(call, |owned| {
+        owned.fleet.with_pool(|pool| pool.set_category_active(slot, &category, count))
+    })?;
     None
 }
 
@@ -354,6 +360,12 @@ fn is_open(call: &Call) -> Option<Value> {
     let slot = slot(call)?;
     let open = owned(call, |owned| owned.fleet.is_open(slot))?;
     call.boolean(open)
+}
+
+fn set_endpoint(call: &Call) -> Option<Value> {
+    let (target, present) = (call.string(1)?, call.bool(2)?);
+    owned(call, |owned| owned.fleet.set_endpoint(target, present))?;
+    None
 }
 
 /// Bytes read; 0: none now; -1: the peer's side has ended; -2: the connection is gone.

@@ -1,3 +1,4 @@
+import { missingPlatforms } from "../lib/lock.mjs";
 import { codeOf } from "./rust-code.mjs";
 
 /*
@@ -131,6 +132,14 @@ export function nothingIsUnfinished(project) {
       linesWith(project.read(path), skipped).map((line) => `${path}:${line}: a test is left out`),
     );
   return [...rust, ...tests];
+}
+
+/** A lock without them installs nowhere: `npm ci` refuses it. */
+export function lockKnowsEveryPlatform(project) {
+  const { packages } = JSON.parse(project.read("package-lock.json"));
+  return missingPlatforms(packages).map(
+    ([name]) => `package-lock.json: lacks ${name} (\`npm run lock\` adds it)`,
+  );
 }
 
 function forbiddenDependencies(project, path, pattern) {

@@ -1,6 +1,7 @@
 /* Each rule holds for a good project and fires on a bad one. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { completed } from "../lib/lock.mjs";
 import * as rules from "./rules.mjs";
 import { codeOf } from "./rust-code.mjs";
 
@@ -13,6 +14,31 @@ disallowed-methods = [
 ]
 `;
 
+const locked = {
+  "node_modules/a": {
+    version: "1.0.0",
+    dev: true,
+    optionalDependencies: { "a-linux-x64-musl": "1.0.0", "a-win32-ia32-msvc": "1.0.0" },
+  },
+};
+const platforms = {
+  "node_modules/a-linux-x64-musl": {
+    version: "1.0.0",
+    cpu: ["x64"],
+    libc: ["musl"],
+    os: ["linux"],
+    dev: true,
+    optional: true,
+  },
+  "node_modules/a-win32-ia32-msvc": {
+    version: "1.0.0",
+    cpu: ["ia32"],
+    os: ["win32"],
+    dev: true,
+    optional: true,
+  },
+};
+
 const good = {
   "crates/worker-core/Cargo.toml": '[dependencies]\nmemchr = "2"\n\n[dev-dependencies]\ntokio = "1"\n',
   "crates/worker-core/clippy.toml": clippy,
@@ -24,6 +50,7 @@ const good = {
   "src/errors.rs": "use napi::Error;\n",
   "lib/native.ts": 'import binding = require("../native/binding.js");\n',
   "index.d.ts": 'export { A, type T } from "./dist/a.js";\nexport type { B } from "./dist/b.js";\n',
+  "package-lock.json": JSON.stringify({ packages: { "": {}, ...locked, ...platforms } }),
   "__test__/a.test.ts": 'test("works", () => {});\n',
 };
 
@@ -97,6 +124,8 @@ const bad = [
   ["nothingIsUnfinished", { "__test__/a.test.ts": 'test.skip("a", f);\ndescribe.each([]).only("b", f);' }, 1],
 ];
 
+bad.push(["lockKnowsEveryPlatform", { "package-lock.json": JSON.stringify({ packages: locked }) }, 2]);
+
 const byName = new Map(Object.entries(rules));
 for (const [name, changes, complaints] of bad) {
   const rule = byName.get(name);
@@ -127,6 +156,10 @@ let b =
     unsafe { c() };
 `;
   assert.deepEqual(rules.unsafeSaysWhy(project({ "src/raw.rs": source })), []);
+});
+
+test("a completed lock has what the names of the missing packages say", () => {
+  assert.deepEqual(completed(locked), { ...locked, ...platforms });
 });
 
 test("comments and literals are not code", () => {

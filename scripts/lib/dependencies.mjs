@@ -8,7 +8,7 @@ export async function ensureDependencies() {
   const installed = packagesIn(inProject("node_modules", ".package-lock.json"));
   if (fits(wanted, installed)) return;
   process.stderr.write("npm ci\n");
-  const code = await show("npm", ["ci", "--include=dev", "--no-audit", "--no-fund"]);
+  const code = await show("npm", ["ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"]);
   if (code !== 0) throw new Refusal("`npm ci` failed (its output is above).");
 }
 

@@ -1,6 +1,6 @@
 //! Handing events to JavaScript: the view says what happened, the result is its text.
 
-use worker_server::{Event, Text};
+use worker_server::{Addresses, Bridge, Event, Text};
 
 use super::{Value, arguments::Call, owned};
 use crate::fleets::Owned;
@@ -70,8 +70,7 @@ fn describe(owned: &mut Owned, event: Event) -> ([f64; 4], Option<Text>) {
         }
         Event::SocketError(message) => (Kind::SocketError, -1.0, 0, false, Some(message)),
         Event::BridgeOpened(bridge) => {
-            let peer = bridge.peer().map(|peer| format!("{} {}", peer.ip(), peer.port()).into());
-            (Kind::BridgeOpened, bridge.id().into(), 0, false, peer)
+            (Kind::BridgeOpened, bridge.id().into(), 0, false, addresses(&bridge))
         }
         Event::BridgeReadable(id) => (Kind::BridgeReadable, id.into(), 0, false, None),
         Event::BridgeWritable(id) => (Kind::BridgeWritable, id.into(), 0, false, None),
@@ -79,4 +78,12 @@ fn describe(owned: &mut Owned, event: Event) -> ([f64; 4], Option<Text>) {
         Event::Stopped => (Kind::Stopped, -1.0, 0, false, None),
     };
     ([f64::from(kind as u8), subject, code.into(), f64::from(u8::from(flag))], text)
+}
+
+/// "remote address, remote port, local address, local port", separated by spaces.
+fn addresses(bridge: &Bridge) -> Option<Text> {
+    let Addresses { remote, local } = bridge.addresses();
+    let (remote, local) = (remote?, local?);
+    let text = format!("{} {} {} {}", remote.ip(), remote.port(), local.ip(), local.port());
+    Some(text.into())
 }

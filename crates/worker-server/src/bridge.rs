@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -14,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::{
     events::Event,
+    listener::Addresses,
     panics::lock,
     server::{Run, Shared, Stage},
     stream::Stream,
@@ -38,7 +38,7 @@ pub enum BridgeRead {
 #[derive(Debug)]
 pub struct Bridge {
     id: u32,
-    peer: Option<SocketAddr>,
+    addresses: Addresses,
     state: Mutex<State>,
     changed: Notify,
     terminated: AtomicBool,
@@ -61,7 +61,7 @@ struct State {
 }
 
 impl Bridge {
-    fn new(id: u32, peer: Option<SocketAddr>, head: Vec<u8>) -> Self {
+    fn new(id: u32, addresses: Addresses, head: Vec<u8>) -> Self {
         let state = State {
             inbound_bytes: head.len(),
             inbound: VecDeque::from([Bytes::from(head)]),
@@ -69,7 +69,7 @@ impl Bridge {
         };
         Self {
             id,
-            peer,
+            addresses,
             state: Mutex::new(state),
             changed: Notify::new(),
             terminated: AtomicBool::new(false),
@@ -81,9 +81,9 @@ impl Bridge {
         self.id
     }
 
-    /// The peer's address; none over a Unix domain socket.
-    pub fn peer(&self) -> Option<SocketAddr> {
-        self.peer
+    /// Where it comes from and where it arrived.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
     }
 
     /// Copies received bytes into `buffer`.
@@ -146,12 +146,12 @@ impl Bridge {
 /// Moves bytes between `stream` and the owner until either is done with the other.
 pub(crate) async fn serve(
     stream: Stream,
-    peer: Option<SocketAddr>,
+    addresses: Addresses,
     head: Vec<u8>,
     shared: Arc<Shared>,
     run: Arc<Run>,
 ) {
-    let bridge = Arc::new(Bridge::new(shared.next_id() as u32, peer, head));
+    let bridge = Arc::new(Bridge::new(shared.next_id() as u32, addresses, head));
     let _closing = Closing { shared: &shared, id: bridge.id };
     shared.events.push(Event::BridgeOpened(Arc::clone(&bridge)));
     tokio::select! {

@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -111,10 +112,18 @@ pub enum Event {
     Stopped,
 }
 
+#[derive(Debug, Default)]
+struct Lag {
+    signalled_at: Option<Instant>,
+    last: Duration,
+}
+
 /// Many producers, one owner.
 pub struct EventQueue {
     events: Mutex<VecDeque<Event>>,
     signalled: AtomicBool,
+    /// When the owner was signalled, while it has not come; otherwise how long it last took.
+    lag: Mutex<Lag>,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -122,7 +131,12 @@ impl EventQueue {
     /// `wake` is called (from any thread) when the queue stops being empty; once until
     /// [`EventQueue::take`].
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { events: Mutex::default(), signalled: AtomicBool::new(false), wake: Box::new(wake) }
+        Self {
+            events: Mutex::default(),
+            signalled: AtomicBool::new(false),
+            lag: Mutex::default(),
+            wake: Box::new(wake),
+        }
     }
 
     /// Adds an event.
@@ -144,11 +158,28 @@ impl EventQueue {
         }
     }
 
+    /// Wakes the owner without an event, to see how long it takes to come.
+    pub(crate) fn probe(&self) {
+        lock(&self.lag).signalled_at.get_or_insert_with(Instant::now);
+        self.signal();
+    }
+
+    /// How late the owner is: since when a probe waits for it, or how long the last one waited.
+    pub(crate) fn owner_lag(&self) -> Duration {
+        let lag = lock(&self.lag);
+        lag.signalled_at.map_or(lag.last, |since| since.elapsed().max(lag.last))
+    }
+
     /// All events so far.
     pub fn take(&self) -> VecDeque<Event> {
         // Before the events are taken: one that comes in between wakes the owner once too often,
         // the other way round it would be left lying.
         self.signalled.store(false, Ordering::Release);
+        let mut lag = lock(&self.lag);
+        if let Some(since) = lag.signalled_at.take() {
+            lag.last = since.elapsed();
+        }
+        drop(lag);
         std::mem::take(&mut *lock(&self.events))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -110,7 +110,7 @@ impl Fleet {
 
     /// Takes a registered worker into the pool.
     pub fn admit(&mut self, connection: Arc<Connection>, capabilities: Capabilities) -> Slot {
-        let slot = self.pool.insert(capabilities);
+        let slot = self.with_pool(|pool| pool.insert(capabilities));
         let index = slot.index() as usize;
         if self.connections.len() <= index {
             self.connections.resize(index + 1, None);
@@ -136,17 +136,26 @@ impl Fleet {
         {
             connection.set_slot(None);
         }
-        self.pool.remove(slot);
+        self.with_pool(|pool| pool.remove(slot));
     }
 
-    /// The pool, up to date with the heartbeats received.
-    pub fn pool(&mut self) -> &mut Pool {
+    /// Does something with the pool, up to date with the heartbeats received.
+    pub fn with_pool<T>(&mut self, body: impl FnOnce(&mut Pool) -> T) -> T {
         for connection in self.server.shared().recoveries.take() {
             if let Some(slot) = connection.slot() {
                 self.pool.heartbeat(slot);
             }
         }
-        &mut self.pool
+        let result = body(&mut self.pool);
+        self.publish();
+        result
+    }
+
+    /// Lets others know how many workers there are.
+    fn publish(&self) {
+        let gauges = &self.server.shared().gauges;
+        gauges.workers.store(self.pool.len(), Ordering::Relaxed);
+        gauges.available.store(self.pool.available_count(), Ordering::Relaxed);
     }
 
     /// Replaces what a worker can do. Heartbeats received before count after it, as if they had come
@@ -158,12 +167,14 @@ impl Fleet {
     /// What is known of a worker now.
     pub fn view(&mut self, slot: Slot) -> Option<WorkerView> {
         let last_heartbeat_ms = self.connection(slot)?.last_heartbeat_ms();
-        let worker = self.pool().worker(slot)?;
-        Some(WorkerView {
-            status: worker.status(),
-            active: worker.active(),
-            completed: worker.completed(),
-            last_heartbeat_ms,
+        self.with_pool(|pool| {
+            let worker = pool.worker(slot)?;
+            Some(WorkerView {
+                status: worker.status(),
+                active: worker.active(),
+                completed: worker.completed(),
+                last_heartbeat_ms,
+            })
         })
     }
 
@@ -200,7 +211,7 @@ impl Fleet {
             // way round it would be missed.
             connection.mark_unhealthy();
         }
-        self.pool().set_status(slot, status);
+        self.with_pool(|pool| pool.set_status(slot, status));
     }
 
     /// Room for the header in front of a text, for [`Fleet::text_frame`].
@@ -249,7 +260,13 @@ impl Fleet {
             connection.close(code, reason);
         }
         self.pool = Pool::default();
+        self.publish();
         self.server.shutdown(runtime, grace)
+    }
+
+    /// Leaves the WebSockets of a request target to the owner, or takes them back.
+    pub fn set_endpoint(&self, target: String, present: bool) {
+        self.server.shared().routes.set_endpoint(target, present);
     }
 
     /// A bridged connection.

@@ -33,6 +33,15 @@ pub struct ListenError {
     pub source: io::Error,
 }
 
+/// Both ends of a connection; none over a Unix domain socket.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Addresses {
+    /// The peer's.
+    pub remote: Option<SocketAddr>,
+    /// Ours.
+    pub local: Option<SocketAddr>,
+}
+
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(TcpListener),
@@ -67,17 +76,20 @@ impl Listener {
     }
 
     /// The next connection; failures are waited out.
-    pub(crate) async fn accept(&self) -> (Stream, Option<SocketAddr>) {
+    pub(crate) async fn accept(&self) -> (Stream, Addresses) {
         loop {
             let accepted = match self {
                 Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
                     // Failing costs latency, not correctness.
                     let _ = stream.set_nodelay(true);
-                    (Stream::Tcp(stream), Some(peer))
+                    let addresses =
+                        Addresses { remote: Some(peer), local: stream.local_addr().ok() };
+                    (Stream::Tcp(stream), addresses)
                 }),
                 #[cfg(unix)]
                 Self::Unix(listener) => {
-                    listener.accept().await.map(|(stream, _)| (Stream::Unix(stream), None))
+                    let accepted = listener.accept().await;
+                    accepted.map(|(stream, _)| (Stream::Unix(stream), Addresses::default()))
                 }
             };
             match accepted {

@@ -24,8 +24,12 @@ use crate::{
     listener::{Address, ListenError, Listener},
     panics::lock,
     registry::Registry,
+    routes::{Gauges, Routes},
     upgrade,
 };
+
+/// Pace at which the owner's lag is measured.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How a server treats its workers.
 #[derive(Debug, Default)]
@@ -36,6 +40,8 @@ pub struct ServerOptions {
     pub heartbeat_timeout_ms: f64,
     /// Told to workers as the pace of heartbeats, in milliseconds.
     pub heartbeat_interval_ms: f64,
+    /// Path at which the server's health is told without its owner; `None`: nowhere.
+    pub health_path: Option<String>,
     /// What a peer may cost.
     pub limits: Limits,
 }
@@ -48,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) registry: Registry,
     pub(crate) recoveries: Recoveries,
+    pub(crate) routes: Routes,
+    pub(crate) gauges: Gauges,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     next_id: AtomicU64,
 }
@@ -189,6 +197,8 @@ impl Server {
     /// Opens nothing yet.
     pub fn new(options: ServerOptions, events: Arc<EventQueue>) -> Self {
         let shared = Arc::new(Shared {
+            routes: Routes::new(options.health_path.as_deref()),
+            gauges: Gauges::default(),
             options,
             events,
             clock: Clock::default(),
@@ -215,6 +225,9 @@ impl Server {
         let port = listener.port();
         let run = Arc::new(Run::new());
         runtime.spawn(accept_all(listener, Arc::clone(&self.shared), Arc::clone(&run)));
+        if self.shared.routes.tell_health() {
+            runtime.spawn(probe_owner(Arc::clone(&self.shared), Arc::clone(&run)));
+        }
         self.run = Some(run);
         Ok(port)
     }
@@ -256,14 +269,25 @@ async fn accept_all(listener: Listener, shared: Arc<Shared>, run: Arc<Run>) {
     // Counted as a task itself, so that the port is free once everything is done.
     let _guard = TaskGuard::new(&run);
     loop {
-        let (stream, peer) = tokio::select! {
+        let (stream, addresses) = tokio::select! {
             biased;
             () = run.reached(Stage::Stopping) => return,
             accepted = listener.accept() => accepted,
         };
         let (shared, guard) = (Arc::clone(&shared), TaskGuard::new(&run));
         tokio::spawn(async move {
-            upgrade::serve(stream, peer, shared, Arc::clone(&guard.0)).await;
+            upgrade::serve(stream, addresses, shared, Arc::clone(&guard.0)).await;
         });
+    }
+}
+
+/// Wakes the owner now and then, so that its lag is known also when nothing else happens.
+async fn probe_owner(shared: Arc<Shared>, run: Arc<Run>) {
+    let mut pace = tokio::time::interval(PROBE_INTERVAL);
+    loop {
+        tokio::select! {
+            () = run.reached(Stage::Stopping) => return,
+            _ = pace.tick() => shared.events.probe(),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! From an accepted stream to what it is: a worker's session or the owner's business.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, sync::Arc};
 
 use tokio::time::timeout;
 use tungstenite::handshake::derive_accept_key;
@@ -8,78 +8,109 @@ use tungstenite::handshake::derive_accept_key;
 use crate::{
     bridge,
     limits::Limits,
+    listener::Addresses,
+    routes::{Route, Routes},
     server::{Run, Shared, Stage},
     session,
     stream::Stream,
 };
 
+/// Most heads fit into this.
+const READ_BYTES: usize = 1024;
+
 /// Serves one accepted stream to its end.
 pub(crate) async fn serve(
     stream: Stream,
-    peer: Option<SocketAddr>,
+    addresses: Addresses,
     shared: Arc<Shared>,
     run: Arc<Run>,
 ) {
-    let head = tokio::select! {
-        // An upgrade in progress is not worth waiting for.
-        () = run.reached(Stage::Stopping) => return,
-        head = timeout(shared.limits().request_head_timeout, Box::pin(read_head(&stream, shared.limits()))) => head,
-    };
-    match head {
-        Ok(Ok(Some(Head { bytes, kind: Kind::Worker { answer, len } }))) => {
-            let early = bytes.get(len..).unwrap_or_default().to_vec();
-            drop(bytes);
-            if write_all(&stream, answer.as_bytes()).await.is_ok() && run.is_running() {
-                session::serve(stream, early, shared).await;
+    let mut bytes = Vec::new();
+    loop {
+        let head = tokio::select! {
+            // An upgrade in progress is not worth waiting for.
+            () = run.reached(Stage::Stopping) => return,
+            head = timeout(
+                shared.limits().request_head_timeout,
+                Box::pin(read_head(&stream, &mut bytes, &shared)),
+            ) => head,
+        };
+        match head {
+            Ok(Ok(Some(Kind::Worker { answer, len }))) => {
+                let early = bytes.get(len..).unwrap_or_default().to_vec();
+                drop(bytes);
+                if write_all(&stream, answer.as_bytes()).await.is_ok() && run.is_running() {
+                    session::serve(stream, early, shared).await;
+                }
+                return;
             }
-        }
-        Ok(Ok(Some(Head { bytes, kind: Kind::Other }))) => {
-            bridge::serve(stream, peer, bytes, shared, run).await;
-        }
-        Ok(Ok(None) | Err(_)) => {}
-        Err(_) => {
-            let refusal = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n";
-            let _ = write_all(&stream, refusal).await;
+            Ok(Ok(Some(Kind::Native { route, head_only, keep_alive, len }))) => {
+                bytes.drain(..len.min(bytes.len()));
+                let answer = native_answer(&route.body(&shared), head_only, keep_alive);
+                if write_all(&stream, answer.as_bytes()).await.is_err() || !keep_alive {
+                    return;
+                }
+            }
+            Ok(Ok(Some(Kind::Other))) => {
+                return bridge::serve(stream, addresses, bytes, shared, run).await;
+            }
+            Ok(Ok(None) | Err(_)) => return,
+            Err(_) => {
+                let refusal = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n";
+                let _ = write_all(&stream, refusal).await;
+                return;
+            }
         }
     }
 }
 
-struct Head {
-    bytes: Vec<u8>,
-    kind: Kind,
+fn native_answer(body: &str, head_only: bool, keep_alive: bool) -> String {
+    let connection = if keep_alive { "keep-alive" } else { "close" };
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n\
+         Content-Length: {}\r\nConnection: {connection}\r\n\r\n{}",
+        body.len(),
+        if head_only { "" } else { body }
+    )
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
     /// A perfectly well-formed upgrade of a worker: our answer, and the length of its head.
     Worker { answer: String, len: usize },
+    /// A request for a native route.
+    Native { route: Route, head_only: bool, keep_alive: bool, len: usize },
     /// Everything else, also what is malformed: the owner knows the right refusal.
     Other,
 }
 
-/// `None`: the peer left before its head was complete.
-async fn read_head(stream: &Stream, limits: &Limits) -> io::Result<Option<Head>> {
-    let mut bytes = Vec::new();
+/// Reads until it is known what the connection is. `None`: the peer left before.
+async fn read_head(
+    stream: &Stream,
+    bytes: &mut Vec<u8>,
+    shared: &Shared,
+) -> io::Result<Option<Kind>> {
     loop {
+        if !bytes.is_empty()
+            && let Some(kind) = classify(bytes, shared.limits(), &shared.routes)
+        {
+            return Ok(Some(kind));
+        }
         stream.readable().await?;
         let before = bytes.len();
-        bytes.resize(before + 1024, 0);
-        let (_, room) = bytes.split_at_mut(before);
-        let read = match stream.try_read(room) {
+        bytes.resize(before + READ_BYTES, 0);
+        let read = match stream.try_read(bytes.get_mut(before..).unwrap_or_default()) {
             Ok(0) => return Ok(None),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error),
         };
         bytes.truncate(before + read);
-        if let Some(kind) = classify(&bytes, limits) {
-            return Ok(Some(Head { bytes, kind }));
-        }
     }
 }
 
 /// `None`: the head is incomplete.
-fn classify(bytes: &[u8], limits: &Limits) -> Option<Kind> {
+fn classify(bytes: &[u8], limits: &Limits, routes: &Routes) -> Option<Kind> {
     let mut headers = vec![httparse::EMPTY_HEADER; 32];
     loop {
         let mut request = httparse::Request::new(&mut headers);
@@ -89,8 +120,11 @@ fn classify(bytes: &[u8], limits: &Limits) -> Option<Kind> {
             }
             Ok(httparse::Status::Complete(len)) => {
                 let head = bytes.get(..len)?;
-                let answer = if has_bare_line_feed(head) { None } else { worker_answer(&request) };
-                return Some(answer.map_or(Kind::Other, |answer| Kind::Worker { answer, len }));
+                return Some(if has_bare_line_feed(head) {
+                    Kind::Other
+                } else {
+                    kind_of(&request, len, routes)
+                });
             }
             Err(httparse::Error::TooManyHeaders) if headers.len() < limits.request_headers => {
                 let more = (headers.len() * 4).min(limits.request_headers);
@@ -101,22 +135,41 @@ fn classify(bytes: &[u8], limits: &Limits) -> Option<Kind> {
     }
 }
 
+fn kind_of(request: &httparse::Request<'_, '_>, len: usize, routes: &Routes) -> Kind {
+    let target = request.path.unwrap_or_default();
+    let headers = Headers(request.headers);
+    if headers.has("upgrade") {
+        return match worker_answer(request) {
+            Some(answer) if !routes.is_endpoint(target) => Kind::Worker { answer, len },
+            _ => Kind::Other,
+        };
+    }
+    let is_plain = request.version == Some(1)
+        && headers.only("host").is_some()
+        && !headers.has_body()
+        && !headers.has("expect");
+    match (routes.native(target), request.method) {
+        (Some(route), Some(method @ ("GET" | "HEAD"))) if is_plain => {
+            let keep_alive = !headers.lists("connection", "close");
+            Kind::Native { route, head_only: method == "HEAD", keep_alive, len }
+        }
+        _ => Kind::Other,
+    }
+}
+
 /// The answer that accepts the request as a worker's WebSocket, if nothing is wrong with it.
 fn worker_answer(request: &httparse::Request<'_, '_>) -> Option<String> {
     let headers = Headers(request.headers);
-    let plain = request.method == Some("GET")
+    let is_plain = request.method == Some("GET")
         && request.version == Some(1)
         && headers.only("host").is_some()
-        && headers.count("content-length") == 0
-        && headers.count("transfer-encoding") == 0
-        && headers.count("expect") == 0;
-    let upgrade = headers.only("upgrade").is_some_and(|v| v.eq_ignore_ascii_case("websocket"))
-        && headers.only("connection").is_some_and(|v| {
-            v.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
-        })
+        && !headers.has_body()
+        && !headers.has("expect");
+    let is_upgrade = headers.only("upgrade").is_some_and(|v| v.eq_ignore_ascii_case("websocket"))
+        && headers.lists("connection", "upgrade")
         && matches!(headers.only("sec-websocket-version"), Some("13" | "8"));
     let key = headers.only("sec-websocket-key").filter(|key| is_key(key))?;
-    if !plain || !upgrade {
+    if !is_plain || !is_upgrade {
         return None;
     }
     let mut answer = format!(
@@ -124,7 +177,7 @@ fn worker_answer(request: &httparse::Request<'_, '_>) -> Option<String> {
          Sec-WebSocket-Accept: {}\r\n",
         derive_accept_key(key.as_bytes())
     );
-    if headers.count("sec-websocket-protocol") > 0 {
+    if headers.has("sec-websocket-protocol") {
         let first = first_protocol(headers.only("sec-websocket-protocol")?)?;
         answer.push_str(&format!("Sec-WebSocket-Protocol: {first}\r\n"));
     }
@@ -135,8 +188,21 @@ fn worker_answer(request: &httparse::Request<'_, '_>) -> Option<String> {
 struct Headers<'a>(&'a [httparse::Header<'a>]);
 
 impl<'a> Headers<'a> {
-    fn count(&self, name: &str) -> usize {
-        self.values(name).count()
+    fn has(&self, name: &str) -> bool {
+        self.values(name).next().is_some()
+    }
+
+    /// Whether a body is announced; what exactly is announced is for Node to judge.
+    fn has_body(&self) -> bool {
+        self.has("transfer-encoding") || self.values("content-length").any(|length| length != b"0")
+    }
+
+    /// Whether one of the header's comma-separated values is `token`.
+    fn lists(&self, name: &str, token: &str) -> bool {
+        self.values(name)
+            .filter_map(|value| std::str::from_utf8(value).ok())
+            .flat_map(|value| value.split(','))
+            .any(|value| value.trim().eq_ignore_ascii_case(token))
     }
 
     /// The value of a header that stands exactly once and is ASCII.
@@ -213,7 +279,13 @@ mod tests {
             lines.retain(|old| !old.starts_with(name) || line.ends_with('+'));
             lines.push(line.trim_end_matches('+'));
         }
-        classify(format!("{}\r\n\r\n", lines.join("\r\n")).as_bytes(), &Limits::default())
+        classified(&format!("{}\r\n\r\n", lines.join("\r\n")))
+    }
+
+    fn classified(head: &str) -> Option<Kind> {
+        let routes = Routes::new(Some("/healthz"));
+        routes.set_endpoint("/live".to_owned(), true);
+        classify(head.as_bytes(), &Limits::default(), &routes)
     }
 
     fn is_worker(extra: &[&str]) -> bool {
@@ -242,29 +314,56 @@ mod tests {
             "Connection: close",
             "Host: again+",
             "Content-Length: 1",
+            "Expect: 100-continue",
             "Transfer-Encoding: chunked",
             "Sec-WebSocket-Protocol: a, a",
             "Sec-WebSocket-Protocol: a b",
         ] {
             assert_eq!(kind(&[odd]), Some(Kind::Other), "{odd}");
         }
-        let limits = Limits::default();
-        assert_eq!(classify(b"GET / HTTP/1.1\nHost: x\n\n", &limits), Some(Kind::Other));
-        assert_eq!(classify(b"\x16\x03\x01 TLS", &limits), Some(Kind::Other));
+        assert_eq!(classified("GET / HTTP/1.1\nHost: x\n\n"), Some(Kind::Other));
+        assert_eq!(classified("\x16\x03\x01 TLS"), Some(Kind::Other));
     }
 
     #[test]
     fn waits_for_a_complete_head_within_its_bound() {
-        let limits = Limits::default();
-        assert_eq!(classify(b"GET / HTTP/1.1\r\nHost: x\r\n", &limits), None);
-        let long = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(limits.request_head_bytes));
-        assert_eq!(classify(long.as_bytes(), &limits), Some(Kind::Other));
+        assert_eq!(classified("GET / HTTP/1.1\r\nHost: x\r\n"), None);
+        let filler = "x".repeat(Limits::default().request_head_bytes);
+        assert_eq!(classified(&format!("GET / HTTP/1.1\r\nX: {filler}")), Some(Kind::Other));
     }
 
     #[test]
     fn grows_with_the_number_of_headers() {
         let many = "X: y\r\n".repeat(500);
         let head = format!("GET / HTTP/1.1\r\n{many}\r\n");
-        assert_eq!(classify(head.as_bytes(), &Limits::default()), Some(Kind::Other));
+        assert_eq!(classified(&head), Some(Kind::Other));
+    }
+
+    #[test]
+    fn knows_native_routes() {
+        let health = |head_only, keep_alive, len| {
+            Some(Kind::Native { route: Route::Health, head_only, keep_alive, len })
+        };
+        assert_eq!(
+            classified("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET"),
+            health(false, true, 34)
+        );
+        let close = "HEAD /healthz?x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        assert_eq!(classified(close), health(true, false, close.len()));
+        let with_body = "GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx";
+        assert_eq!(classified(with_body), Some(Kind::Other));
+        assert_eq!(classified("POST /healthz HTTP/1.1\r\nHost: x\r\n\r\n"), Some(Kind::Other));
+    }
+
+    #[test]
+    fn leaves_endpoints_to_the_owner() {
+        let head = |path| {
+            format!(
+                "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+        };
+        assert_eq!(classified(&head("/live")), Some(Kind::Other));
+        assert!(matches!(classified(&head("/live?x")), Some(Kind::Worker { .. })));
     }
 }
