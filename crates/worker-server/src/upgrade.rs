@@ -39,7 +39,8 @@ pub(crate) async fn serve(
             Ok(Ok(Some(Kind::Worker { answer, len }))) => {
                 let early = bytes.get(len..).unwrap_or_default().to_vec();
                 drop(bytes);
-                if write_all(&stream, answer.as_bytes()).await.is_ok() && run.is_running() {
+                // A peer that has seen the answer is served, whatever happens meanwhile.
+                if run.is_running() && write_all(&stream, answer.as_bytes()).await.is_ok() {
                     session::serve(stream, early, shared).await;
                 }
                 return;
