@@ -104,6 +104,7 @@ describe.each([1, 100])("hand edits of pendingRequestIds in a pool of %d", (coun
 
     expect([...disconnected[0]!.pending]).toEqual(["r2", "by-hand"]);
     expect(disconnected[0]!.info.pendingRequestIds).toBe(pending);
+    expect(disconnected[0]!.pending).not.toBe(pending);
   });
 });
 

@@ -4,6 +4,19 @@ import { binding } from "./native.js";
 /** Bytes asked for in one read. */
 const READ_BYTES = 16 * 1024;
 
+/** Bytes read for which 8 bytes of ballast are made. */
+const READ_BYTES_PER_BALLAST = 32;
+
+const memory = {
+  /** What the next read of any connection fills: most of them find little or nothing. */
+  spare: Buffer.allocUnsafeSlow(READ_BYTES),
+  /**
+   * V8 weighs a buffer as the few bytes of its handle, and lets 32 MiB of dropped buffers gather before it looks for
+   * them. Going with each large buffer, this is what it does weigh, so that it looks several times as often.
+   */
+  ballast: [] as unknown[],
+};
+
 /** Both ends of a bridged connection. */
 export interface Addresses {
   remoteAddress: string | undefined;
@@ -69,21 +82,15 @@ export class BridgeSocket extends Duplex {
   }
 
   override _read(): void {
-    this.#wantsRead = false;
-    for (;;) {
-      const buffer = Buffer.allocUnsafe(READ_BYTES);
-      const length = binding.bridgeRead(this.#server, this.#bridge, buffer);
-      if (length === 0) {
-        this.#wantsRead = true;
-        return;
-      }
-      if (length < 0) {
-        this.push(null);
-        return;
-      }
+    const length = binding.bridgeRead(this.#server, this.#bridge, memory.spare);
+    this.#wantsRead = length === 0;
+    if (length < 0) {
+      this.push(null);
+    } else if (length > 0) {
       this.bytesRead += length;
       this.#touch();
-      if (!this.push(buffer.subarray(0, length))) return;
+      // One chunk at a time: the stream asks for the next when the one who listens has had this one.
+      this.push(takeSpare(length));
     }
   }
 
@@ -148,6 +155,15 @@ export class BridgeSocket extends Duplex {
   #touch(): void {
     this.#timer?.refresh();
   }
+}
+
+/** The first bytes of the spare buffer: a copy if they are few, else the buffer itself, which is replaced. */
+function takeSpare(length: number): Buffer {
+  const bytes = memory.spare.subarray(0, length);
+  if (length < READ_BYTES / 2) return Buffer.from(bytes);
+  memory.spare = Buffer.allocUnsafeSlow(READ_BYTES);
+  memory.ballast = new Array(Math.ceil(length / READ_BYTES_PER_BALLAST));
+  return bytes;
 }
 
 function familyOf(address: string | undefined): string | undefined {

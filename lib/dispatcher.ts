@@ -56,7 +56,12 @@ export class Dispatcher {
       const text = binding.next(number);
       const kind = view[EventView.Kind]!;
       if (kind === EventKind.None) return;
-      this.#handle(kind, view[EventView.Subject]!, text);
+      try {
+        this.#handle(kind, view[EventView.Subject]!, text);
+      } catch (thrown) {
+        // Handlers and loggers are caught where they are called, so this is a bug of ours; it costs one event.
+        this.#logger.error("Internal error", { error: errorMessage(thrown) });
+      }
     }
     binding.wakeAgain(number);
   };

@@ -24,6 +24,13 @@ export class Fleet {
     return this.#sessions.size;
   }
 
+  /** Requests in flight on all workers. */
+  get inFlight(): number {
+    let count = 0;
+    for (const session of this.#sessions.values()) count += session.pendingRequests.size;
+    return count;
+  }
+
   get(id: unknown): Session | undefined {
     return this.#sessions.get(id);
   }

@@ -1,16 +1,20 @@
 import { inspect } from "node:util";
-import type { WorkerServerLogger, WorkerServerOptions } from "./types.js";
+import type { WorkerServerLimits, WorkerServerLogger, WorkerServerOptions } from "./types.js";
 
 /** Options as the server uses them. */
 export interface CheckedOptions {
   /** As given; checked when listening, since that is when Node refuses a bad one. */
   port: unknown;
-  authTokens: string[];
-  heartbeatTimeoutMs: number;
   healthCheckIntervalMs: number;
-  heartbeatIntervalMs: number;
-  healthPath?: string;
   logger: WorkerServerLogger | undefined;
+  /** What the native side needs to know. */
+  native: {
+    authTokens: string[];
+    heartbeatTimeoutMs: number;
+    heartbeatIntervalMs: number;
+    healthPath?: string;
+    limits: WorkerServerLimits;
+  };
 }
 
 const DEFAULTS = {
@@ -19,49 +23,91 @@ const DEFAULTS = {
   heartbeatIntervalMs: 15_000,
 };
 
+/** The names of all limits; their defaults are the native side's. */
+const LIMITS: Record<keyof WorkerServerLimits, true> = {
+  maxMessageBytes: true,
+  maxUnregisteredMessageBytes: true,
+  maxMessageFragments: true,
+  maxOutboxBytes: true,
+  maxTotalOutboxBytes: true,
+  maxBacklogBytes: true,
+  maxConnections: true,
+  maxRequestHeadBytes: true,
+  maxRequestHeaders: true,
+  maxModels: true,
+  maxIdBytes: true,
+  maxNameBytes: true,
+  maxDepth: true,
+  registrationTimeoutMs: true,
+  requestHeadTimeoutMs: true,
+  writeTimeoutMs: true,
+  closeTimeoutMs: true,
+  keepAliveMs: true,
+};
+
 /** Applies the defaults; a value of a wrong type is a TypeError that names the option. */
 export function checkOptions(options: WorkerServerOptions): CheckedOptions {
-  if (typeof options !== "object" || options === null) {
-    throw expected("options", "an object", options);
-  }
-  const { authToken } = options;
-  // Without what was given, which may be a secret in the wrong form.
-  if (authToken !== undefined && typeof authToken !== "string") {
-    throw new TypeError(
-      `options.authToken: expected a string, got ${authToken === null ? "null" : typeof authToken}`,
-    );
-  }
+  if (typeof options !== "object" || options === null) throw expected("options", "an object", options);
   const port: unknown = options.port ?? 0;
   if (typeof port !== "number" && typeof port !== "string") throw expected("options.port", "a number", port);
-  const logger: unknown = options.logger ?? undefined;
-  if (logger !== undefined && typeof logger !== "object" && typeof logger !== "function") {
-    throw expected("options.logger", "an object with the methods debug, info, warn and error", logger);
-  }
   return {
     port: options.port,
-    authTokens: authToken === undefined ? [] : [authToken],
-    ...healthPathOf(options),
-    heartbeatTimeoutMs: milliseconds(options, "heartbeatTimeoutMs"),
     healthCheckIntervalMs: milliseconds(options, "healthCheckIntervalMs"),
-    heartbeatIntervalMs: milliseconds(options, "heartbeatIntervalMs"),
-    logger: logger as WorkerServerLogger | undefined,
+    logger: checkLogger(options.logger ?? undefined),
+    native: {
+      authTokens: options.authToken === undefined ? [] : checkTokens("options.authToken", options.authToken),
+      heartbeatTimeoutMs: milliseconds(options, "heartbeatTimeoutMs"),
+      heartbeatIntervalMs: milliseconds(options, "heartbeatIntervalMs"),
+      limits: checkLimits(options.limits ?? {}),
+      ...checkHealthPath(options.healthPath),
+    },
   };
 }
 
-function milliseconds(options: WorkerServerOptions, name: keyof typeof DEFAULTS): number {
-  const value: unknown = options[name] ?? DEFAULTS[name];
-  if (typeof value === "number" && value >= 0) return value;
-  throw expected(`options.${name}`, "a number >= 0", value);
+/** One token or several. What was given instead is not shown, since it may be a secret in the wrong form. */
+export function checkTokens(name: string, given: unknown): string[] {
+  if (typeof given === "string") return [given];
+  if (Array.isArray(given) && given.length > 0 && given.every((token) => typeof token === "string")) {
+    return [...given];
+  }
+  const got = given === null ? "null" : Array.isArray(given) ? "an array of something else" : typeof given;
+  throw new TypeError(`${name}: expected a string or a non-empty array of strings, got ${got}`);
 }
 
-function healthPathOf({ healthPath }: WorkerServerOptions): { healthPath?: string } {
+function checkLogger(logger: unknown): WorkerServerLogger | undefined {
+  if (logger === undefined || typeof logger === "object" || typeof logger === "function") {
+    return logger as WorkerServerLogger | undefined;
+  }
+  throw expected("options.logger", "an object with the methods debug, info, warn and error", logger);
+}
+
+function checkHealthPath(healthPath: unknown): { healthPath?: string } {
   if (healthPath === undefined) return {};
   if (typeof healthPath === "string" && healthPath.startsWith("/")) return { healthPath };
   throw expected("options.healthPath", 'a string that starts with "/"', healthPath);
 }
 
+function checkLimits(limits: WorkerServerLimits): WorkerServerLimits {
+  if (typeof limits !== "object") throw expected("options.limits", "an object", limits);
+  const checked: WorkerServerLimits = {};
+  for (const [name, value] of Object.entries(limits)) {
+    if (!Object.hasOwn(LIMITS, name)) throw new TypeError(`options.limits.${name}: there is no such limit`);
+    if (value === undefined) continue;
+    checked[name as keyof WorkerServerLimits] = checkNumber(`options.limits.${name}`, value);
+  }
+  return checked;
+}
+
+function milliseconds(options: WorkerServerOptions, name: keyof typeof DEFAULTS): number {
+  return checkNumber(`options.${name}`, options[name] ?? DEFAULTS[name]);
+}
+
+function checkNumber(name: string, value: unknown): number {
+  if (typeof value === "number" && value >= 0) return value;
+  throw expected(name, "a number >= 0", value);
+}
+
 function expected(name: string, what: string, value: unknown): TypeError {
-  return new TypeError(
-    `${name}: expected ${what}, got ${typeof value === "string" ? JSON.stringify(value) : inspect(value)}`,
-  );
+  const got = typeof value === "string" ? JSON.stringify(value) : inspect(value);
+  return new TypeError(`${name}: expected ${what}, got ${got}`);
 }

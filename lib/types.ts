@@ -92,8 +92,8 @@ export interface WorkerServerLogger {
 export interface WorkerServerOptions {
   /** TCP port on all interfaces; 0: any free one, see `server.port`. */
   port: number;
-  /** Token that a worker must show when it registers. Default: none is needed. */
-  authToken?: string;
+  /** Token that a worker must show when it registers, or several of which it must show one. Default: none is needed. */
+  authToken?: string | readonly string[];
   /** Age in milliseconds beyond which a worker without heartbeat is unhealthy; three times that: presumed dead. Default 60,000. */
   heartbeatTimeoutMs?: number;
   /** Milliseconds between two checks for silent workers. Default 10,000. */
@@ -107,6 +107,80 @@ export interface WorkerServerOptions {
    * `available`, `uptimeSeconds`, `eventLoopLagMs`; also while the event loop is blocked. Default: none.
    */
   healthPath?: string;
+  /** What a peer may cost. Default: see each limit. */
+  limits?: WorkerServerLimits;
+}
+
+/** Bounds on what a peer may cost; `Infinity` lifts one. What they refuse is counted in `server.stats()`. */
+export interface WorkerServerLimits {
+  /** Largest message of a registered worker, in bytes. Default 100 MiB; beyond: close 1009. Costs that much memory. */
+  maxMessageBytes?: number;
+  /** Largest message before registration, in bytes. Default 1 MiB; beyond: close 1009. */
+  maxUnregisteredMessageBytes?: number;
+  /** Most fragments of one message. Default 16,384; beyond: close 1008. */
+  maxMessageFragments?: number;
+  /** Unsent bytes kept for one worker. Default 16 MiB; beyond, `send` returns false. An empty outbox takes any message. */
+  maxOutboxBytes?: number;
+  /** Unsent bytes kept for all workers together. Default 512 MiB; beyond, `send` returns false. */
+  maxTotalOutboxBytes?: number;
+  /** Bytes received from one worker that the event loop has not got to. Default 1 MiB; beyond, it is not read for a while. */
+  maxBacklogBytes?: number;
+  /** Connections at once, of every kind. Default: no limit; beyond, new ones are closed at once. */
+  maxConnections?: number;
+  /** Largest request head, in bytes. Default 16 KiB; beyond, Node's own limits apply. */
+  maxRequestHeadBytes?: number;
+  /** Most header lines of a worker's request. Default 2,000; beyond, Node's own limits apply. */
+  maxRequestHeaders?: number;
+  /** Most models of a worker. Default 10,000; beyond: close 4002. */
+  maxModels?: number;
+  /** Longest worker id, in bytes. Default 1,024; beyond: close 4002. */
+  maxIdBytes?: number;
+  /** Longest worker name, in bytes. Default 1,024; beyond: close 4002. */
+  maxNameBytes?: number;
+  /** Deepest nesting of capabilities. Default 128; beyond: close 4002. */
+  maxDepth?: number;
+  /** Milliseconds from the handshake to a registration. Default 10,000; then close 1008. */
+  registrationTimeoutMs?: number;
+  /** Milliseconds for a complete request head. Default 30,000; then 408. */
+  requestHeadTimeoutMs?: number;
+  /** Milliseconds in which a peer must take something of what waits for it. Default 10,000; then it is dropped. */
+  writeTimeoutMs?: number;
+  /** Milliseconds for the peer's half of the closing handshake. Default 2,000; then it is dropped. */
+  closeTimeoutMs?: number;
+  /** Milliseconds of idleness after which TCP probes whether the peer is there. Default 30,000. */
+  keepAliveMs?: number;
+}
+
+/** What a server has counted since it was made. */
+export interface ServerStats {
+  /** Open WebSocket connections of workers, registered or not. */
+  connections: number;
+  /** Requests in flight. */
+  inFlight: number;
+  /** Bytes queued for workers and not yet taken by the system. */
+  outboxBytes: number;
+  /** Milliseconds by which the event loop is late, measured twice a second. */
+  eventLoopLagMs: number;
+  connectionsAccepted: number;
+  /** Beyond `maxConnections`. */
+  connectionsRefused: number;
+  tokensRefused: number;
+  registrationsRefused: number;
+  registrationTimeouts: number;
+  requestHeadTimeouts: number;
+  writeTimeouts: number;
+  /** Connections failed for a violation of the WebSocket protocol, size limits among them. */
+  protocolErrors: number;
+  /** Control messages that are no JSON or have no type. */
+  messagesInvalid: number;
+  /** Messages of connections that have not shown a token. */
+  messagesDropped: number;
+  /** Heartbeats for an id that is not bound to their connection. */
+  heartbeatsRefused: number;
+  /** Sends refused because an outbox was full. */
+  sendsRefused: number;
+  /** Bytes of those, and of what was queued for connections that ended. */
+  bytesDropped: number;
 }
 
 /** How `stop` behaves. */

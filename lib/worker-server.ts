@@ -5,9 +5,10 @@ import { HttpGateway } from "./http-gateway.js";
 import { listenAddress, listenError } from "./listen.js";
 import { Logger } from "./logger.js";
 import { binding, VIEW_LENGTH } from "./native.js";
-import { checkOptions, type CheckedOptions } from "./options.js";
+import { checkOptions, checkTokens, type CheckedOptions } from "./options.js";
 import type {
   HttpRequestHandler,
+  ServerStats,
   StopOptions,
   WebSocketConnectionHandler,
   WorkerConnectedHandler,
@@ -59,22 +60,13 @@ export class WorkerServer {
    */
   constructor(options: WorkerServerOptions) {
     this.#options = checkOptions(options);
-    const { authTokens, heartbeatTimeoutMs, heartbeatIntervalMs, healthPath, logger } = this.#options;
     const view = new Float64Array(VIEW_LENGTH);
-    this.#native = new binding.NativeServer(
-      {
-        authTokens,
-        heartbeatTimeoutMs,
-        heartbeatIntervalMs,
-        ...(healthPath === undefined ? {} : { healthPath }),
-      },
-      view,
-    );
-    this.#logger = new Logger(logger);
+    this.#native = new binding.NativeServer(this.#options.native, view);
+    this.#logger = new Logger(this.#options.logger);
     const home = { number: this.#native.number, view, logger: this.#logger };
     this.#fleet = new Fleet(home);
     this.#http = new HttpGateway(home);
-    this.#healthCheck = new HealthCheck(home, this.#fleet, heartbeatTimeoutMs);
+    this.#healthCheck = new HealthCheck(home, this.#fleet, this.#options.native.heartbeatTimeoutMs);
     this.#dispatcher = new Dispatcher(home, this.#fleet, {
       bridgeOpened: (bridge, addresses) => this.#http.open(bridge, addresses),
       bridgeReadable: (bridge) => this.#http.readable(bridge),
@@ -240,5 +232,21 @@ export class WorkerServer {
    */
   addWebSocketEndpoint(path: string, handler: WebSocketConnectionHandler): void {
     this.#http.addEndpoint(path, handler);
+  }
+
+  /**
+   * Changes which tokens workers may show when they register from now on; who is registered stays. A server that was
+   * made without `authToken` requires one from now on.
+   *
+   * @throws TypeError when it is neither a string nor a non-empty array of strings.
+   */
+  setAuthTokens(tokens: string | readonly string[]): void {
+    this.#native.setAuthTokens(checkTokens("tokens", tokens));
+  }
+
+  /** What the server has counted: connections, refusals by reason, bytes dropped, and how late the event loop is. */
+  stats(): ServerStats {
+    const { connections, ...rest } = JSON.parse(binding.stats(this.#native.number));
+    return { connections, inFlight: this.#fleet.inFlight, ...rest };
   }
 }

@@ -69,6 +69,8 @@ export declare function bridgeRead(server: number, bridge: number, into: Uint8Ar
 export declare function bridgeWrite(server: number, bridge: number, bytes: Uint8Array): boolean;
 export declare function bridgeFinish(server: number, bridge: number): void;
 export declare function bridgeTerminate(server: number, bridge: number): void;
+/** What the server has counted, as JSON. */
+export declare function stats(server: number): string;
 /** Compares in constant time. */
 export declare function safeCompare(left: string, right: string): boolean;
 
@@ -93,6 +95,8 @@ export declare class NativeServer {
    * the result is false, which says that nothing was running.
    */
   shutdown(graceMs: number): boolean
+  /** Changes which tokens workers may show from now on. */
+  setAuthTokens(tokens: Array<string>): void
   /** Lets go of the event loop; to be called when `Stopped` has come. */
   release(): void
 }
@@ -107,6 +111,28 @@ export interface ListenOutcome {
   address?: string
 }
 
+/** See `worker_server::Limits`; what is absent has its default. Infinity: no limit. */
+export interface NativeLimits {
+  maxMessageBytes?: number
+  maxUnregisteredMessageBytes?: number
+  maxMessageFragments?: number
+  maxOutboxBytes?: number
+  maxTotalOutboxBytes?: number
+  maxBacklogBytes?: number
+  maxConnections?: number
+  maxRequestHeadBytes?: number
+  maxRequestHeaders?: number
+  maxModels?: number
+  maxIdBytes?: number
+  maxNameBytes?: number
+  maxDepth?: number
+  registrationTimeoutMs?: number
+  requestHeadTimeoutMs?: number
+  writeTimeoutMs?: number
+  closeTimeoutMs?: number
+  keepAliveMs?: number
+}
+
 /** Options of a server, already checked and defaulted by the facade. */
 export interface NativeServerOptions {
   /** Tokens of which a worker must show one; empty: none is needed. */
@@ -117,4 +143,6 @@ export interface NativeServerOptions {
   heartbeatIntervalMs: number
   /** Path at which the server's health is told without JavaScript; absent: nowhere. */
   healthPath?: string
+  /** What a peer may cost. */
+  limits: NativeLimits
 }

@@ -19,7 +19,17 @@ await main(async () => {
   await ensureToolchain();
   await ensureDependencies();
   await ensureBuilt("native", "facade");
+  endWithNpm();
   // Only now there is a package that the example can import.
   const mainJob = await import("../examples/main-job/main.mjs");
   process.exitCode = await mainJob.main(args);
 });
+
+/** Who ends npm by a signal ends npm's shell, and that does not tell us. */
+function endWithNpm() {
+  const parent = process.ppid;
+  const isOrphan = () => process.ppid !== parent;
+  if (process.env.npm_lifecycle_event !== undefined) {
+    setInterval(() => isOrphan() && process.kill(process.pid, "SIGTERM"), 250).unref();
+  }
+}

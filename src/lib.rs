@@ -3,6 +3,7 @@
 mod callbacks;
 mod errors;
 mod fleets;
+mod native_limits;
 mod native_server;
 mod raw;
 mod runtime;

@@ -1,22 +1,20 @@
 //! The cold part of a server's surface: construct, listen, stop.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use napi::{JsValue, bindgen_prelude::*};
 use napi_derive::napi;
 use worker_server::{
-    Address, EventQueue, Fleet, Limits, ListenError, ServerOptions, core::auth::TokenVerifier,
+    Address, EventQueue, Fleet, ListenError, ServerOptions, core::auth::TokenVerifier,
 };
 
 use crate::{
     callbacks::Waker,
     errors,
     fleets::{self, Owned, View},
+    native_limits::{NativeLimits, duration_of},
     runtime,
 };
-
-/// A grace that is infinite, or as good as: a year.
-const LONGEST_GRACE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Options of a server, already checked and defaulted by the facade.
 #[napi(object)]
@@ -29,6 +27,8 @@ pub struct NativeServerOptions {
     pub heartbeat_interval_ms: f64,
     /// Path at which the server's health is told without JavaScript; absent: nowhere.
     pub health_path: Option<String>,
+    /// What a peer may cost.
+    pub limits: NativeLimits,
 }
 
 /// How listening went: a port, a path, or an error of the operating system.
@@ -60,7 +60,7 @@ impl NativeServer {
             heartbeat_timeout_ms: options.heartbeat_timeout_ms,
             heartbeat_interval_ms: options.heartbeat_interval_ms,
             health_path: options.health_path,
-            limits: Limits::default(),
+            limits: options.limits.into(),
         };
         let waker = Arc::new(Waker::default());
         let events = Arc::new(EventQueue::new({
@@ -114,9 +114,17 @@ impl NativeServer {
     #[napi(catch_unwind)]
     pub fn shutdown(&self, grace_ms: f64) -> Result<bool> {
         let runtime = runtime::handle().map_err(errors::failure)?;
-        let grace = Duration::try_from_secs_f64(grace_ms / 1_000.0)
-            .map_or(LONGEST_GRACE, |grace| grace.min(LONGEST_GRACE));
+        let grace = duration_of(grace_ms);
         self.with(|owned| Ok(owned.fleet.shutdown(runtime, grace)))
+    }
+
+    /// Changes which tokens workers may show from now on.
+    #[napi(catch_unwind)]
+    pub fn set_auth_tokens(&self, tokens: Vec<String>) -> Result<()> {
+        self.with(|owned| {
+            owned.fleet.set_tokens(TokenVerifier::new(&tokens));
+            Ok(())
+        })
     }
 
     /// Lets go of the event loop; to be called when `Stopped` has come.

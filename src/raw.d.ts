@@ -69,5 +69,7 @@ export declare function bridgeRead(server: number, bridge: number, into: Uint8Ar
 export declare function bridgeWrite(server: number, bridge: number, bytes: Uint8Array): boolean;
 export declare function bridgeFinish(server: number, bridge: number): void;
 export declare function bridgeTerminate(server: number, bridge: number): void;
+/** What the server has counted, as JSON. */
+export declare function stats(server: number): string;
 /** Compares in constant time. */
 export declare function safeCompare(left: string, right: string): boolean;

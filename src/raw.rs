@@ -81,6 +81,7 @@ export! {
     "bridgeWrite" => bridge_write,
     "bridgeFinish" => bridge_finish,
     "bridgeTerminate" => bridge_terminate,
+    "stats" => stats,
     "safeCompare" => compare,
 }
 
@@ -399,6 +400,31 @@ fn bridge_terminate(call: &Call) -> Option<Value> {
     let id = call.u32(1)?;
     owned(call, |owned| owned.fleet.bridge(id).map(|bridge| bridge.terminate()))?;
     None
+}
+
+/// JSON, since this is rarely called and JavaScript is to make the object.
+fn stats(call: &Call) -> Option<Value> {
+    let stats = owned(call, |owned| owned.fleet.stats())?;
+    let fields = [
+        ("connections", stats.connections as u64),
+        ("outboxBytes", stats.outbox_bytes as u64),
+        ("eventLoopLagMs", stats.owner_lag_ms),
+        ("connectionsAccepted", stats.connections_accepted),
+        ("connectionsRefused", stats.connections_refused),
+        ("tokensRefused", stats.tokens_refused),
+        ("registrationsRefused", stats.registrations_refused),
+        ("registrationTimeouts", stats.registration_timeouts),
+        ("requestHeadTimeouts", stats.request_head_timeouts),
+        ("writeTimeouts", stats.write_timeouts),
+        ("protocolErrors", stats.protocol_errors),
+        ("messagesInvalid", stats.messages_invalid),
+        ("messagesDropped", stats.messages_dropped),
+        ("heartbeatsRefused", stats.heartbeats_refused),
+        ("sendsRefused", stats.sends_refused),
+        ("bytesDropped", stats.bytes_dropped),
+    ];
+    let fields = fields.map(|(name, value)| format!(r#""{name}":{value}"#));
+    call.text(&format!("{{{}}}", fields.join(",")).into())
 }
 
 fn compare(call: &Call) -> Option<Value> {

@@ -28,6 +28,8 @@ export class Program {
     this.#folder = mkdtempSync(join(tmpdir(), "worker-server-program-"));
     mkdirSync(join(this.#folder, "node_modules"));
     symlinkSync(PACKAGE_FOLDER, join(this.#folder, "node_modules", "worker-server-native"), "junction");
+    // A project of its own, whatever package.json lies further up.
+    writeFileSync(join(this.#folder, "package.json"), '{ "name": "program", "private": true }');
     writeFileSync(join(this.#folder, fileName), source);
     this.#child = spawn(process.execPath, [fileName], {
       cwd: this.#folder,

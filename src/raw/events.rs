@@ -62,9 +62,9 @@ fn describe(owned: &mut Owned, event: Event) -> ([f64; 4], Option<Text>) {
             (Kind::Message, slot(&connection), 0, false, Some(text))
         }
         Event::MessageDropped => (Kind::MessageDropped, -1.0, 0, false, None),
-        Event::InvalidJson => (Kind::InvalidJson, -1.0, 0, false, None),
-        Event::MissingType => (Kind::MissingType, -1.0, 0, false, None),
-        Event::UnknownHeartbeat(id) => (Kind::UnknownHeartbeat, -1.0, 0, false, id),
+        Event::InvalidJson(_) => (Kind::InvalidJson, -1.0, 0, false, None),
+        Event::MissingType(_) => (Kind::MissingType, -1.0, 0, false, None),
+        Event::UnknownHeartbeat { id, .. } => (Kind::UnknownHeartbeat, -1.0, 0, false, id),
         Event::Closed { connection, info, was_bound } => {
             (Kind::Closed, slot(&connection), info.code, was_bound, Some(info.reason.into()))
         }

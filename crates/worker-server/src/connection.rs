@@ -1,7 +1,7 @@
 //! What the owner's thread and a connection's task share.
 
 use std::sync::{
-    Mutex,
+    Arc, Mutex,
     atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
 
@@ -13,6 +13,7 @@ use worker_core::{
 };
 
 use crate::{
+    counters::Counters,
     outbox::{Outbox, SendError},
     panics::lock,
     websocket::close_frame,
@@ -62,21 +63,26 @@ pub struct Connection {
     last_heartbeat: AtomicU64,
     /// The owner marked it unhealthy, so the next heartbeat must tell the owner.
     unhealthy: AtomicBool,
-    /// Bytes of messages the owner has not taken.
+    /// Bytes of events the owner has not taken.
     backlog: AtomicUsize,
     /// Not read at the moment because of its backlog: its silence proves nothing.
     stalled: AtomicBool,
     terminated: AtomicBool,
     acknowledged: Notify,
-    outbox_bytes: usize,
     backlog_bytes: usize,
+    counters: Arc<Counters>,
 }
 
 impl Connection {
-    pub(crate) fn new(id: u64, outbox_bytes: usize, backlog_bytes: usize) -> Self {
+    pub(crate) fn new(
+        id: u64,
+        outbox: Outbox,
+        backlog_bytes: usize,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             id,
-            outbox: Mutex::default(),
+            outbox: Mutex::new(outbox),
             changed: Notify::new(),
             bound: Mutex::default(),
             slot: AtomicU32::new(NO_SLOT),
@@ -86,8 +92,8 @@ impl Connection {
             stalled: AtomicBool::new(false),
             terminated: AtomicBool::new(false),
             acknowledged: Notify::new(),
-            outbox_bytes,
             backlog_bytes,
+            counters,
         }
     }
 
@@ -97,9 +103,17 @@ impl Connection {
 
     /// Queues a frame made by [`Fleet::text_frame`](crate::Fleet::text_frame).
     pub fn send(&self, frame: Bytes) -> Result<(), SendError> {
-        lock(&self.outbox).push(frame, self.outbox_bytes)?;
-        self.changed.notify_one();
-        Ok(())
+        let bytes = frame.len();
+        let pushed = lock(&self.outbox).push(frame);
+        match pushed {
+            Ok(()) => self.changed.notify_one(),
+            Err(SendError::Full) => {
+                self.counters.sends_refused.increment();
+                self.counters.bytes_dropped.add(bytes as u64);
+            }
+            Err(SendError::NotOpen) => {}
+        }
+        pushed
     }
 
     /// Starts the closing handshake behind all that was sent before. Harmless when repeated.
@@ -172,12 +186,12 @@ impl Connection {
         self.unhealthy.load(Ordering::Relaxed) && self.unhealthy.swap(false, Ordering::AcqRel)
     }
 
-    /// Counts a message that the owner has yet to take.
+    /// Counts bytes of something that the owner has yet to take.
     pub(crate) fn enter_backlog(&self, bytes: usize) {
         self.backlog.fetch_add(bytes, Ordering::AcqRel);
     }
 
-    /// The owner took a message; reading goes on once half of the bound is free.
+    /// The owner took it; reading goes on once half of the bound is free.
     pub(crate) fn leave_backlog(&self, bytes: usize) {
         let before = self.backlog.fetch_sub(bytes, Ordering::AcqRel);
         let low = self.backlog_bytes / 2;

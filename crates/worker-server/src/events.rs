@@ -84,11 +84,16 @@ pub enum Event {
     /// connection.
     MessageDropped,
     /// A message that is not JSON.
-    InvalidJson,
+    InvalidJson(Arc<Connection>),
     /// JSON without a string `type`.
-    MissingType,
-    /// A heartbeat for an id that is not bound to its socket; the id as JSON text, if any.
-    UnknownHeartbeat(Option<Text>),
+    MissingType(Arc<Connection>),
+    /// A heartbeat for an id that is not bound to its socket.
+    UnknownHeartbeat {
+        /// Its sender.
+        connection: Arc<Connection>,
+        /// The id as JSON text, if there was one.
+        id: Option<Text>,
+    },
     /// A session ended, by its socket or by a second registration over it.
     Closed {
         /// The connection.
@@ -118,6 +123,22 @@ struct Lag {
     last: Duration,
 }
 
+/// What an event without a message costs its sender's backlog, in bytes.
+const NOTE_BYTES: usize = 256;
+
+impl Event {
+    /// Who can cause any number of these, and what each counts in the backlog.
+    pub(crate) fn backlog(&self) -> Option<(&Connection, usize)> {
+        match self {
+            Self::Message { connection, text } => Some((connection, text.value.len() + NOTE_BYTES)),
+            Self::InvalidJson(connection)
+            | Self::MissingType(connection)
+            | Self::UnknownHeartbeat { connection, .. } => Some((connection, NOTE_BYTES)),
+            _ => None,
+        }
+    }
+}
+
 /// Many producers, one owner.
 pub struct EventQueue {
     events: Mutex<VecDeque<Event>>,
@@ -141,6 +162,9 @@ impl EventQueue {
 
     /// Adds an event.
     pub fn push(&self, event: Event) {
+        if let Some((connection, bytes)) = event.backlog() {
+            connection.enter_backlog(bytes);
+        }
         lock(&self.events).push_back(event);
         self.signal();
     }

@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use worker_core::{
+    auth::TokenVerifier,
     pool::{
         Pool, Slot, Status,
         health::{Verdict, assess},
@@ -19,6 +20,7 @@ use worker_core::{
 use crate::{
     bridge::Bridge,
     connection::Connection,
+    counters::Stats,
     events::{Event, EventQueue},
     listener::{Address, ListenError},
     outbox::SendError,
@@ -90,8 +92,10 @@ impl Fleet {
             self.taken = self.events.take();
         }
         let event = self.taken.pop_front()?;
+        if let Some((connection, bytes)) = event.backlog() {
+            connection.leave_backlog(bytes);
+        }
         match &event {
-            Event::Message { connection, text } => connection.leave_backlog(text.as_str().len()),
             Event::BridgeOpened(bridge) => {
                 self.bridges.insert(bridge.id(), Arc::clone(bridge));
             }
@@ -267,6 +271,16 @@ impl Fleet {
     /// Leaves the WebSockets of a request target to the owner, or takes them back.
     pub fn set_endpoint(&self, target: String, present: bool) {
         self.server.shared().routes.set_endpoint(target, present);
+    }
+
+    /// Changes who may register; who is registered stays.
+    pub fn set_tokens(&self, tokens: TokenVerifier) {
+        self.server.shared().set_tokens(tokens);
+    }
+
+    /// What the server has counted.
+    pub fn stats(&self) -> Stats {
+        self.server.shared().stats()
     }
 
     /// A bridged connection.

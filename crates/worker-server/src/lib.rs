@@ -8,6 +8,7 @@
 mod bridge;
 mod clock;
 mod connection;
+mod counters;
 mod events;
 mod fleet;
 mod limits;
@@ -25,6 +26,7 @@ mod websocket;
 pub use bridge::{Bridge, BridgeRead};
 pub use clock::Clock;
 pub use connection::{CloseInfo, Connection};
+pub use counters::Stats;
 pub use events::{Event, EventQueue, Text};
 pub use fleet::{Fleet, WorkerView};
 pub use limits::Limits;

@@ -13,8 +13,19 @@ pub struct Limits {
     pub unregistered_message_bytes: usize,
     /// Most fragments of one message. Default 16,384; beyond: close 1008.
     pub message_fragments: u32,
-    /// Unsent bytes kept for one worker. Default 16 MiB; beyond, a send is refused.
+    /// Unsent bytes kept for one worker. Default 16 MiB; beyond, a send is refused. An empty outbox
+    /// takes a message of any size.
     pub outbox_bytes: usize,
+    /// Unsent bytes kept for all workers together. Default 512 MiB; beyond, a send is refused.
+    pub total_outbox_bytes: usize,
+    /// Time in which a peer must take at least a byte of what waits for it. Default 10 s; then it
+    /// is dropped.
+    pub write_timeout: Duration,
+    /// Accepted streams at once, whatever they are. Default: as many as the system allows; beyond,
+    /// new ones are closed at once.
+    pub connections: usize,
+    /// Idle time after which TCP probes whether the peer is still there. Default 30 s. `None`: never.
+    pub keepalive: Option<Duration>,
     /// Bytes received from one connection that its owner has not yet taken. Default 1 MiB; beyond,
     /// the connection is not read until the owner catches up, and counts as alive meanwhile.
     pub backlog_bytes: usize,
@@ -41,6 +52,10 @@ impl Default for Limits {
             unregistered_message_bytes: 1024 * 1024,
             message_fragments: 16_384,
             outbox_bytes: 16 * 1024 * 1024,
+            total_outbox_bytes: 512 * 1024 * 1024,
+            write_timeout: Duration::from_secs(10),
+            connections: usize::MAX,
+            keepalive: Some(Duration::from_secs(30)),
             backlog_bytes: 1024 * 1024,
             request_head_bytes: 16 * 1024,
             request_headers: 2_000,

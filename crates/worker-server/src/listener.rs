@@ -1,8 +1,13 @@
 //! Binding a port or a path, and accepting from it.
 
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    io,
+    net::{Shutdown, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use thiserror::Error;
 use tokio::net::TcpListener;
 #[cfg(unix)]
@@ -73,6 +78,17 @@ impl Listener {
             #[cfg(unix)]
             Self::Unix(_) => None,
         }
+    }
+
+    /// Refuses connections from now on, though the listener itself is dropped only later. (Where
+    /// the system does not know this, they are refused from then on.)
+    pub(crate) fn refuse(&self) {
+        let socket = match self {
+            Self::Tcp(listener) => SockRef::from(listener),
+            #[cfg(unix)]
+            Self::Unix(listener) => SockRef::from(listener),
+        };
+        let _ = socket.shutdown(Shutdown::Read);
     }
 
     /// The next connection; failures are waited out.

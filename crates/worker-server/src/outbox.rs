@@ -1,11 +1,11 @@
 //! The bounded send queue of one connection.
 
-use std::{collections::VecDeque, io};
+use std::{collections::VecDeque, io, sync::Arc};
 
 use bytes::{Buf, Bytes};
 use thiserror::Error;
 
-use crate::stream::Stream;
+use crate::{counters::Budget, stream::Stream};
 
 /// Most frames given to one system call.
 const WRITE_BATCH: usize = 64;
@@ -16,27 +16,44 @@ pub enum SendError {
     /// The connection is closing or closed.
     #[error("the connection is not open")]
     NotOpen,
-    /// The peer does not read: more would exceed the outbox's bound.
+    /// The peer does not read: more would exceed the outbox's bound, or that of all together.
     #[error("the outbox is full")]
     Full,
 }
 
 /// Frames in order; the first may be partly written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbox {
     frames: VecDeque<Bytes>,
     bytes: usize,
+    max_bytes: usize,
+    /// Shared by all outboxes of the server; `bytes` of it are ours.
+    budget: Arc<Budget>,
     /// The close frame is queued or sent, or nothing more can be sent.
     closed: bool,
 }
 
+/// How far a write came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Bytes the system took.
+    pub(crate) bytes: usize,
+    /// Nothing is left.
+    pub(crate) all: bool,
+}
+
 impl Outbox {
-    /// Takes a data frame if the connection is open and the bound allows it.
-    pub(crate) fn push(&mut self, frame: Bytes, max_bytes: usize) -> Result<(), SendError> {
+    pub(crate) fn new(max_bytes: usize, budget: Arc<Budget>) -> Self {
+        Self { frames: VecDeque::new(), bytes: 0, max_bytes, budget, closed: false }
+    }
+
+    /// Takes a data frame if the connection is open and the bounds allow it.
+    pub(crate) fn push(&mut self, frame: Bytes) -> Result<(), SendError> {
         if self.closed {
             return Err(SendError::NotOpen);
         }
-        if self.bytes.saturating_add(frame.len()) > max_bytes {
+        let fits = self.bytes == 0 || self.bytes.saturating_add(frame.len()) <= self.max_bytes;
+        if !fits || !self.budget.reserve(frame.len()) {
             return Err(SendError::Full);
         }
         self.queue(frame);
@@ -49,14 +66,19 @@ impl Outbox {
         if self.closed {
             return false;
         }
+        self.budget.force(frame.len());
         self.queue(frame);
         self.closed = true;
         true
     }
 
-    /// Forgets what is unsent and takes nothing any more.
-    pub(crate) fn discard(&mut self) {
-        *self = Self { closed: true, ..Self::default() };
+    /// Forgets what is unsent and takes nothing any more; tells how many bytes were forgotten.
+    pub(crate) fn discard(&mut self) -> usize {
+        let forgotten = std::mem::take(&mut self.bytes);
+        self.budget.release(forgotten);
+        self.frames = VecDeque::new();
+        self.closed = true;
+        forgotten
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -68,25 +90,30 @@ impl Outbox {
         self.frames.push_back(frame);
     }
 
-    /// Writes as much as the stream takes now. True: the outbox is empty.
-    pub(crate) fn write_to(&mut self, stream: &Stream) -> io::Result<bool> {
+    /// Writes as much as the stream takes now.
+    pub(crate) fn write_to(&mut self, stream: &Stream) -> io::Result<Written> {
+        let before = self.bytes;
         while !self.frames.is_empty() {
             let slices: Vec<io::IoSlice<'_>> =
                 self.frames.iter().take(WRITE_BATCH).map(|frame| io::IoSlice::new(frame)).collect();
             match stream.try_write_vectored(&slices) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => self.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Written { bytes: before - self.bytes, all: false });
+                }
                 Err(error) => return Err(error),
             }
         }
         // An idle connection keeps no memory for what it once had to queue.
         self.frames = VecDeque::new();
-        Ok(true)
+        Ok(Written { bytes: before - self.bytes, all: true })
     }
 
     fn advance(&mut self, mut written: usize) {
-        self.bytes = self.bytes.saturating_sub(written);
+        let counted = written.min(self.bytes);
+        self.bytes -= counted;
+        self.budget.release(counted);
         while let Some(frame) = self.frames.front_mut() {
             if written < frame.len() {
                 frame.advance(written);
@@ -98,36 +125,67 @@ impl Outbox {
     }
 }
 
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.budget.release(self.bytes);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn outbox(max_bytes: usize) -> Outbox {
+        Outbox::new(max_bytes, Arc::new(Budget::new(100)))
+    }
+
     #[test]
     fn refuses_what_exceeds_its_bound() {
-        let mut outbox = Outbox::default();
-        assert_eq!(outbox.push(Bytes::from_static(b"12345"), 8), Ok(()));
-        assert_eq!(outbox.push(Bytes::from_static(b"1234"), 8), Err(SendError::Full));
-        assert_eq!(outbox.push(Bytes::from_static(b"123"), 8), Ok(()));
+        let mut outbox = outbox(8);
+        assert_eq!(outbox.push(Bytes::from_static(b"12345")), Ok(()));
+        assert_eq!(outbox.push(Bytes::from_static(b"1234")), Err(SendError::Full));
+        assert_eq!(outbox.push(Bytes::from_static(b"123")), Ok(()));
+    }
+
+    #[test]
+    fn takes_one_message_of_any_size_when_empty() {
+        let mut outbox = outbox(2);
+        assert_eq!(outbox.push(Bytes::from_static(b"12345")), Ok(()));
+        assert_eq!(outbox.push(Bytes::from_static(b"1")), Err(SendError::Full));
+    }
+
+    #[test]
+    fn shares_a_budget_with_others() {
+        let budget = Arc::new(Budget::new(5));
+        let mut first = Outbox::new(100, Arc::clone(&budget));
+        let mut second = Outbox::new(100, Arc::clone(&budget));
+        assert_eq!(first.push(Bytes::from_static(b"1234")), Ok(()));
+        assert_eq!(second.push(Bytes::from_static(b"12")), Err(SendError::Full));
+        assert_eq!(first.discard(), 4);
+        assert_eq!(second.push(Bytes::from_static(b"12")), Ok(()));
+        drop(second);
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]
     fn takes_nothing_behind_the_close_frame() {
-        let mut outbox = Outbox::default();
+        let mut outbox = outbox(100);
         assert!(outbox.close(Bytes::from_static(b"close")));
         assert!(!outbox.close(Bytes::from_static(b"again")));
-        assert_eq!(outbox.push(Bytes::from_static(b"late"), 100), Err(SendError::NotOpen));
+        assert_eq!(outbox.push(Bytes::from_static(b"late")), Err(SendError::NotOpen));
     }
 
     #[test]
     fn counts_what_is_left_after_a_partial_write() {
-        let mut outbox = Outbox::default();
+        let mut outbox = outbox(100);
         for frame in [&b"abc"[..], b"defg"] {
-            outbox.push(Bytes::from_static(frame), 100).unwrap();
+            outbox.push(Bytes::from_static(frame)).unwrap();
         }
         outbox.advance(4);
         assert_eq!(outbox.bytes, 3);
         assert_eq!(outbox.frames.front().unwrap(), &b"efg"[..]);
         outbox.advance(3);
         assert!(outbox.frames.is_empty());
+        assert_eq!(outbox.budget.used(), 0);
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -19,9 +19,11 @@ use worker_core::auth::TokenVerifier;
 use crate::{
     clock::Clock,
     connection::{CloseInfo, Connection},
+    counters::{Budget, Counters, Stats},
     events::{Event, EventQueue},
     limits::Limits,
     listener::{Address, ListenError, Listener},
+    outbox::Outbox,
     panics::lock,
     registry::Registry,
     routes::{Gauges, Routes},
@@ -56,6 +58,9 @@ pub(crate) struct Shared {
     pub(crate) recoveries: Recoveries,
     pub(crate) routes: Routes,
     pub(crate) gauges: Gauges,
+    tokens: Mutex<Option<TokenVerifier>>,
+    pub(crate) counters: Arc<Counters>,
+    outbox_budget: Arc<Budget>,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     next_id: AtomicU64,
 }
@@ -66,15 +71,20 @@ impl Shared {
     }
 
     pub(crate) fn requires_token(&self) -> bool {
-        self.options.tokens.is_some()
+        lock(&self.tokens).is_some()
     }
 
     /// `None`: a token of a wrong type, which is never right.
     pub(crate) fn accepts_token(&self, presented: Option<&str>) -> bool {
-        match &self.options.tokens {
+        match &*lock(&self.tokens) {
             None => true,
             Some(tokens) => presented.is_some_and(|token| tokens.accepts(token)),
         }
+    }
+
+    /// Counts for registrations from now on; who is registered stays.
+    pub(crate) fn set_tokens(&self, tokens: TokenVerifier) {
+        *lock(&self.tokens) = Some(tokens);
     }
 
     pub(crate) fn next_id(&self) -> u64 {
@@ -83,8 +93,10 @@ impl Shared {
 
     pub(crate) fn open_connection(&self) -> Arc<Connection> {
         let limits = self.limits();
+        let outbox = Outbox::new(limits.outbox_bytes, Arc::clone(&self.outbox_budget));
+        let counters = Arc::clone(&self.counters);
         let connection =
-            Arc::new(Connection::new(self.next_id(), limits.outbox_bytes, limits.backlog_bytes));
+            Arc::new(Connection::new(self.next_id(), outbox, limits.backlog_bytes, counters));
         lock(&self.connections).insert(connection.id(), Arc::clone(&connection));
         connection
     }
@@ -95,6 +107,28 @@ impl Shared {
             let connection = Arc::clone(connection);
             self.events.push(Event::Closed { connection, info, was_bound });
         });
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let counters = &self.counters;
+        Stats {
+            connections: lock(&self.connections).len(),
+            outbox_bytes: self.outbox_budget.used(),
+            owner_lag_ms: self.events.owner_lag().as_millis() as u64,
+            connections_accepted: counters.connections_accepted.get(),
+            connections_refused: counters.connections_refused.get(),
+            tokens_refused: counters.tokens_refused.get(),
+            registrations_refused: counters.registrations_refused.get(),
+            registration_timeouts: counters.registration_timeouts.get(),
+            request_head_timeouts: counters.request_head_timeouts.get(),
+            write_timeouts: counters.write_timeouts.get(),
+            protocol_errors: counters.protocol_errors.get(),
+            messages_invalid: counters.messages_invalid.get(),
+            messages_dropped: counters.messages_dropped.get(),
+            heartbeats_refused: counters.heartbeats_refused.get(),
+            sends_refused: counters.sends_refused.get(),
+            bytes_dropped: counters.bytes_dropped.get(),
+        }
     }
 
     fn terminate_all(&self) {
@@ -140,13 +174,15 @@ pub(crate) enum Stage {
 /// One listening period, from `listen` to the last connection's end.
 #[derive(Debug)]
 pub(crate) struct Run {
+    /// The accepting task's, so that the port is free when that ends.
+    listener: Weak<Listener>,
     stage: watch::Sender<Stage>,
     tasks: watch::Sender<usize>,
 }
 
 impl Run {
-    fn new() -> Self {
-        Self { stage: watch::Sender::new(Stage::Running), tasks: watch::Sender::new(0) }
+    fn new(listener: Weak<Listener>) -> Self {
+        Self { listener, stage: watch::Sender::new(Stage::Running), tasks: watch::Sender::new(0) }
     }
 
     /// Returns once the run has come that far.
@@ -160,7 +196,14 @@ impl Run {
         *self.stage.borrow() == Stage::Running
     }
 
+    fn task_count(&self) -> usize {
+        *self.tasks.borrow()
+    }
+
     fn enter(&self, stage: Stage) {
+        if let Some(listener) = self.listener.upgrade() {
+            listener.refuse();
+        }
         self.stage.send_replace(stage);
     }
 
@@ -199,6 +242,9 @@ impl Server {
         let shared = Arc::new(Shared {
             routes: Routes::new(options.health_path.as_deref()),
             gauges: Gauges::default(),
+            tokens: Mutex::new(options.tokens.clone()),
+            counters: Arc::default(),
+            outbox_budget: Arc::new(Budget::new(options.limits.total_outbox_bytes)),
             options,
             events,
             clock: Clock::default(),
@@ -221,13 +267,11 @@ impl Server {
         address: &Address,
     ) -> Result<Option<u16>, ListenError> {
         let _inside = runtime.enter();
-        let listener = Listener::bind(address)?;
+        let listener = Arc::new(Listener::bind(address)?);
         let port = listener.port();
-        let run = Arc::new(Run::new());
+        let run = Arc::new(Run::new(Arc::downgrade(&listener)));
         runtime.spawn(accept_all(listener, Arc::clone(&self.shared), Arc::clone(&run)));
-        if self.shared.routes.tell_health() {
-            runtime.spawn(probe_owner(Arc::clone(&self.shared), Arc::clone(&run)));
-        }
+        runtime.spawn(probe_owner(Arc::clone(&self.shared), Arc::clone(&run)));
         self.run = Some(run);
         Ok(port)
     }
@@ -265,7 +309,7 @@ impl Drop for Server {
     }
 }
 
-async fn accept_all(listener: Listener, shared: Arc<Shared>, run: Arc<Run>) {
+async fn accept_all(listener: Arc<Listener>, shared: Arc<Shared>, run: Arc<Run>) {
     // Counted as a task itself, so that the port is free once everything is done.
     let _guard = TaskGuard::new(&run);
     loop {
@@ -274,6 +318,15 @@ async fn accept_all(listener: Listener, shared: Arc<Shared>, run: Arc<Run>) {
             () = run.reached(Stage::Stopping) => return,
             accepted = listener.accept() => accepted,
         };
+        // The count includes this task.
+        if run.task_count() > shared.limits().connections {
+            shared.counters.connections_refused.increment();
+            continue;
+        }
+        shared.counters.connections_accepted.increment();
+        if let Some(idle) = shared.limits().keepalive {
+            stream.keep_alive(idle);
+        }
         let (shared, guard) = (Arc::clone(&shared), TaskGuard::new(&run));
         tokio::spawn(async move {
             upgrade::serve(stream, addresses, shared, Arc::clone(&guard.0)).await;

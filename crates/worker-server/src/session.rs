@@ -46,6 +46,7 @@ pub(crate) async fn serve(stream: Stream, early: Vec<u8>, shared: Arc<Shared>) {
         dropped_a_message: false,
         refused: false,
         deadline: Some(Instant::now() + shared.limits().registration_timeout),
+        write_deadline: None,
         ending,
     };
     session.run().await;
@@ -72,7 +73,8 @@ impl Ending<'_> {
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         self.tell(CloseInfo::abnormal());
-        lock(self.connection.outbox()).discard();
+        let forgotten = lock(self.connection.outbox()).discard();
+        self.shared.counters.bytes_dropped.add(forgotten as u64);
     }
 }
 
@@ -100,6 +102,8 @@ struct Session<'a> {
     refused: bool,
     /// Of registration, then of the closing handshake.
     deadline: Option<Instant>,
+    /// By when the peer must take something of what waits for it.
+    write_deadline: Option<Instant>,
 }
 
 impl Session<'_> {
@@ -112,13 +116,7 @@ impl Session<'_> {
             if self.awaits_acknowledgement {
                 continue;
             }
-            let drained = match lock(self.ending.connection.outbox()).write_to(&self.stream) {
-                Ok(drained) => drained,
-                Err(_) => return,
-            };
-            if drained {
-                self.reply_bytes = 0;
-            }
+            let Ok(drained) = self.write() else { return };
             if self.ending.connection.is_terminated() {
                 self.stream.reset_on_drop();
                 return;
@@ -134,13 +132,25 @@ impl Session<'_> {
         }
     }
 
+    /// True: nothing is left to write.
+    fn write(&mut self) -> io::Result<bool> {
+        let written = lock(self.ending.connection.outbox()).write_to(&self.stream)?;
+        if written.all {
+            self.reply_bytes = 0;
+            self.write_deadline = None;
+        } else if written.bytes > 0 || self.write_deadline.is_none() {
+            self.write_deadline = Some(Instant::now() + self.limits().write_timeout);
+        }
+        Ok(written.all)
+    }
+
     /// Waits for something to do and reads if that is it. False: the connection is gone.
     async fn wait(&mut self, drained: bool) -> bool {
         let connection = self.ending.connection;
         let reads = self.phase != Phase::Draining
             && self.reply_bytes <= UNREAD_REPLY_BYTES
             && connection.may_read();
-        let deadline = self.deadline;
+        let deadline = [self.deadline, self.write_deadline].into_iter().flatten().min();
         tokio::select! {
             () = connection.changed() => true,
             ready = self.stream.writable(), if !drained => ready.is_ok(),
@@ -165,8 +175,15 @@ impl Session<'_> {
 
     /// False: the connection is to be dropped.
     fn meet_deadline(&mut self) -> bool {
+        if self.write_deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            self.ending.shared.counters.write_timeouts.increment();
+            self.emit(Event::SocketError("The peer does not read".into()));
+            self.stream.reset_on_drop();
+            return false;
+        }
         if self.phase == Phase::Open {
             // Registered workers have no deadline, so this one never registered in time.
+            self.ending.shared.counters.registration_timeouts.increment();
             self.close(CloseReason { code: 1008, reason: "Registration timeout" });
             return true;
         }
@@ -241,6 +258,7 @@ impl Session<'_> {
         lock(self.ending.connection.outbox()).close(close_frame(Some(error.code), ""));
         self.phase = Phase::Draining;
         self.deadline = Some(Instant::now() + self.limits().close_timeout);
+        self.ending.shared.counters.protocol_errors.increment();
         self.emit(Event::SocketError(error.reason.into()));
         self.ending.tell(CloseInfo::abnormal());
     }
@@ -260,20 +278,25 @@ impl Session<'_> {
             Inbound::Application => self.pass_on(text),
             Inbound::Heartbeat(heartbeat) => self.handle_heartbeat(&heartbeat),
             Inbound::Registration(request) => self.handle_registration(&request, &text),
-            Inbound::InvalidJson => self.emit(Event::InvalidJson),
-            Inbound::MissingType => self.emit(Event::MissingType),
+            Inbound::InvalidJson => self.note_invalid(Event::InvalidJson),
+            Inbound::MissingType => self.note_invalid(Event::MissingType),
         }
+    }
+
+    fn note_invalid(&self, event: impl FnOnce(Arc<Connection>) -> Event) {
+        self.ending.shared.counters.messages_invalid.increment();
+        self.emit(event(Arc::clone(self.ending.connection)));
     }
 
     fn pass_on(&mut self, text: Cow<'_, str>) {
         let connection = self.ending.connection;
         if self.ending.shared.requires_token() && lock(connection.bound()).is_none() {
+            self.ending.shared.counters.messages_dropped.increment();
             if !std::mem::replace(&mut self.dropped_a_message, true) {
                 self.emit(Event::MessageDropped);
             }
             return;
         }
-        connection.enter_backlog(text.len());
         let connection = Arc::clone(connection);
         self.emit(Event::Message { connection, text: Text::from(text.into_owned()) });
     }
@@ -283,7 +306,9 @@ impl Session<'_> {
         let is_own =
             heartbeat.worker_id.is_some() && *lock(connection.bound()) == heartbeat.worker_id;
         if !is_own {
-            return self.emit(Event::UnknownHeartbeat(heartbeat.worker_id_json.map(Text::from)));
+            shared.counters.heartbeats_refused.increment();
+            let id = heartbeat.worker_id_json.map(Text::from);
+            return self.emit(Event::UnknownHeartbeat { connection: Arc::clone(connection), id });
         }
         let now = shared.clock.now_ms();
         connection.beat(now);
@@ -298,12 +323,14 @@ impl Session<'_> {
         let shared = self.ending.shared;
         let id = || request.worker_id_json().map(Text::from);
         if !shared.accepts_token(request.token().as_deref()) {
+            shared.counters.tokens_refused.increment();
             self.emit(Event::TokenRefused(id()));
             return self.refuse("Invalid authentication token", AUTHENTICATION_FAILED);
         }
         let registration = match request.validate(&self.limits().registration) {
             Ok(registration) => registration,
             Err(_) => {
+                shared.counters.registrations_refused.increment();
                 self.emit(Event::RegistrationRefused(id()));
                 return self.refuse("Invalid registration message", INVALID_REGISTRATION);
             }

@@ -1,10 +1,14 @@
 //! One accepted byte stream, of whichever kind the listener accepts.
 
-use std::io;
+use std::{io, time::Duration};
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
+
+/// Pace of the probes once a peer has been idle.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Reads and writes only when asked to, without a buffer of its own.
 #[derive(Debug)]
@@ -44,14 +48,23 @@ impl Stream {
 
     /// Ends the writing half; the peer sees the end of the stream after all that was written.
     pub(crate) fn finish(&self) -> io::Result<()> {
-        each!(self, stream => socket2::SockRef::from(stream).shutdown(std::net::Shutdown::Write))
+        each!(self, stream => SockRef::from(stream).shutdown(std::net::Shutdown::Write))
+    }
+
+    /// Lets the system find out that an idle peer is gone.
+    pub(crate) fn keep_alive(&self, idle: Duration) {
+        if let Stream::Tcp(stream) = self {
+            let keepalive = TcpKeepalive::new().with_time(idle).with_interval(KEEPALIVE_INTERVAL);
+            // Failing leaves the peer to the health check.
+            let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+        }
     }
 
     /// Makes a later drop reset the connection instead of ending it in order.
     pub(crate) fn reset_on_drop(&self) {
         if let Stream::Tcp(stream) = self {
             // Failing leaves an orderly end, which is as good for us.
-            let _ = socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
     }
 }

@@ -57,6 +57,7 @@ pub(crate) async fn serve(
             }
             Ok(Ok(None) | Err(_)) => return,
             Err(_) => {
+                shared.counters.request_head_timeouts.increment();
                 let refusal = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n";
                 let _ = write_all(&stream, refusal).await;
                 return;
@@ -101,7 +102,12 @@ async fn read_head(
         let before = bytes.len();
         bytes.resize(before + READ_BYTES, 0);
         let read = match stream.try_read(bytes.get_mut(before..).unwrap_or_default()) {
-            Ok(0) => return Ok(None),
+            Ok(0) if before == 0 => return Ok(None),
+            // Half a head and no more: the owner knows what to say to that, and meets the end itself.
+            Ok(0) => {
+                bytes.truncate(before);
+                return Ok(Some(Kind::Other));
+            }
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error),
