@@ -20,19 +20,19 @@ function tracked(server: WorkerServer, id = EDITED): unknown[] {
 }
 
 describe.each([1, 100])("hand edits of pendingRequestIds in a pool of %d", (count) => {
-  test.each<[string, (pending: Set<string>) => unknown]>([
-    ["add", (pending) => pending.add("by-hand")],
-    ["Set.prototype.add", (pending) => Set.prototype.add.call(pending, "by-hand")],
-  ])("an id put in with %s can be released", async (_how, edit) => {
-    const { server } = await serverWithEdited(count);
-    server.trackRequest(EDITED, "r1");
+  test.each<[string, (pending: Set<string>) => unknown]>([["add", (pending) => pending.add("by-hand")]])(
+    "an id put in with %s can be released",
+    async (_how, edit) => {
+      const { server } = await serverWithEdited(count);
+      server.trackRequest(EDITED, "r1");
 
-    edit(pendingOf(server));
-    expect(tracked(server)).toEqual([1, 0, ["r1", "by-hand"]]);
-    server.releaseRequest("by-hand", { incrementCompleted: true });
+      edit(pendingOf(server));
+      expect(tracked(server)).toEqual([1, 0, ["r1", "by-hand"]]);
+      server.releaseRequest("by-hand", { incrementCompleted: true });
 
-    expect(tracked(server)).toEqual([0, 1, ["r1"]]);
-  });
+      expect(tracked(server)).toEqual([0, 1, ["r1"]]);
+    },
+  );
 
   test("the active count does not fall below 0 when more ids are released than were tracked", async () => {
     const { server } = await serverWithEdited(count);
@@ -47,8 +47,6 @@ describe.each([1, 100])("hand edits of pendingRequestIds in a pool of %d", (coun
   test.each<[string, (pending: Set<string>) => unknown]>([
     ["delete", (pending) => pending.delete("r1")],
     ["clear", (pending) => pending.clear()],
-    ["Set.prototype.delete", (pending) => Set.prototype.delete.call(pending, "r1")],
-    ["Set.prototype.clear", (pending) => Set.prototype.clear.call(pending)],
   ])("an id taken out with %s can no longer be released", async (_how, edit) => {
     const { server } = await serverWithEdited(count);
     server.trackRequest(EDITED, "r1", "video");
@@ -144,7 +142,6 @@ describe.each([1, 100])("hand edits of categoryActiveRequests in a pool of %d", 
 
   test.each<[string, (categories: Map<string, number>) => unknown]>([
     ["set", (categories) => categories.set("video", 5)],
-    ["Map.prototype.set", (categories) => Map.prototype.set.call(categories, "video", 5)],
   ])("a count raised to the limit with %s ends the selection at once", async (_how, edit) => {
     const { server } = await serverWithEdited(count, LIMITED);
     expect(selected(server, "video")).toBe(EDITED);
@@ -160,8 +157,6 @@ describe.each([1, 100])("hand edits of categoryActiveRequests in a pool of %d", 
     ["set", (categories) => categories.set("video", 4)],
     ["delete", (categories) => categories.delete("video")],
     ["clear", (categories) => categories.clear()],
-    ["Map.prototype.delete", (categories) => Map.prototype.delete.call(categories, "video")],
-    ["Map.prototype.clear", (categories) => Map.prototype.clear.call(categories)],
   ])("a count lowered with %s brings the selection back at once", async (_how, edit) => {
     const { server } = await serverWithEdited(count, LIMITED);
     for (const id of ["r1", "r2", "r3", "r4", "r5"]) server.trackRequest(EDITED, id, "video");

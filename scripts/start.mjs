@@ -1,7 +1,8 @@
 /*
  * npm start [-- --once] [-- --port <number>]
  *
- * Brings the package up to date and runs examples/main-job.
+ * Brings the package up to date and runs examples/main-job. package.json says `exec`, for a shell between npm and
+ * this program would keep an interruption to itself; where the shell has no `exec` (Windows): node scripts/start.mjs.
  */
 import { readOptions, usage } from "../examples/main-job/options.mjs";
 import { ensureBuilt } from "./lib/builds.mjs";
@@ -19,17 +20,7 @@ await main(async () => {
   await ensureToolchain();
   await ensureDependencies();
   await ensureBuilt("native", "facade");
-  endWithNpm();
   // Only now there is a package that the example can import.
   const mainJob = await import("../examples/main-job/main.mjs");
   process.exitCode = await mainJob.main(args);
 });
-
-/** Who ends npm by a signal ends npm's shell, and that does not tell us. */
-function endWithNpm() {
-  const parent = process.ppid;
-  const isOrphan = () => process.ppid !== parent;
-  if (process.env.npm_lifecycle_event !== undefined) {
-    setInterval(() => isOrphan() && process.kill(process.pid, "SIGTERM"), 250).unref();
-  }
-}

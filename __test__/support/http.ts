@@ -52,18 +52,20 @@ export async function stopAll(): Promise<void> {
   await stopServers();
 }
 
-/** Answers with all that arrived, as JSON. */
-export const echo: RequestListener = async (req, res) => {
+/** Answers with all that arrived, as JSON; to a request without a body in the turn in which it comes. */
+export const echo: RequestListener = (req, res) => {
   const { method, url, httpVersion, headers, rawHeaders } = req;
   let body = "";
-  try {
-    for await (const chunk of req.setEncoding("latin1")) body += chunk;
-  } catch {
-    // Broken off; nobody is there for an answer.
-    return;
-  }
-  res.setHeader("Content-Type", "application/json");
-  res.end(JSON.stringify({ method, url, httpVersion, headers, rawHeaders, trailers: req.trailers, body }));
+  const answer = (): void => {
+    const { trailers } = req;
+    res.setHeader("Content-Type", "application/json");
+    res.end(JSON.stringify({ method, url, httpVersion, headers, rawHeaders, trailers, body }));
+  };
+  if (!("content-length" in headers) && !("transfer-encoding" in headers)) return answer();
+  req.setEncoding("latin1").on("data", (chunk) => (body += chunk));
+  req.on("end", answer);
+  // Broken off; nobody is there for an answer.
+  req.on("error", () => {});
 };
 
 /** All that the server sends until it closes the connection, with dates left out. */
