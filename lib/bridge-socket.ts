@@ -85,7 +85,8 @@ export class BridgeSocket extends Duplex {
     const length = binding.bridgeRead(this.#server, this.#bridge, memory.spare);
     this.#wantsRead = length === 0;
     if (length < 0) {
-      this.push(null);
+      // In a turn of its own, as it comes from the system: by then the last request has been handled.
+      setImmediate(() => this.push(null));
     } else if (length > 0) {
       this.bytesRead += length;
       this.#touch();

@@ -55,13 +55,20 @@ export function checkOptions(options: WorkerServerOptions): CheckedOptions {
     healthCheckIntervalMs: milliseconds(options, "healthCheckIntervalMs"),
     logger: checkLogger(options.logger ?? undefined),
     native: {
-      authTokens: options.authToken === undefined ? [] : checkTokens("options.authToken", options.authToken),
+      authTokens: tokensOf(options),
       heartbeatTimeoutMs: milliseconds(options, "heartbeatTimeoutMs"),
       heartbeatIntervalMs: milliseconds(options, "heartbeatIntervalMs"),
       limits: checkLimits(options.limits ?? {}),
       ...checkHealthPath(options.healthPath),
     },
   };
+}
+
+function tokensOf({ authToken, authTokens }: WorkerServerOptions): string[] {
+  if (authTokens === undefined)
+    return authToken === undefined ? [] : checkTokens("options.authToken", authToken);
+  if (authToken === undefined) return checkTokens("options.authTokens", authTokens);
+  throw new TypeError("options.authTokens: expected to stand instead of options.authToken, got both");
 }
 
 /** One token or several. What was given instead is not shown, since it may be a secret in the wrong form. */

@@ -92,8 +92,10 @@ export interface WorkerServerLogger {
 export interface WorkerServerOptions {
   /** TCP port on all interfaces; 0: any free one, see `server.port`. */
   port: number;
-  /** Token that a worker must show when it registers, or several of which it must show one. Default: none is needed. */
-  authToken?: string | readonly string[];
+  /** Token that a worker must show when it registers. Default: none is needed. */
+  authToken?: string;
+  /** Several tokens, of which a worker must show one; instead of `authToken`, for changing tokens without a gap. */
+  authTokens?: readonly string[];
   /** Age in milliseconds beyond which a worker without heartbeat is unhealthy; three times that: presumed dead. Default 60,000. */
   heartbeatTimeoutMs?: number;
   /** Milliseconds between two checks for silent workers. Default 10,000. */

@@ -53,10 +53,11 @@ export async function main(args) {
   await sendRequests(dispatcher, { most: once ? requestsOfOneRun : Infinity, results, interrupted });
 
   const seconds = (performance.now() - began) / 1000;
+  const answered = [...results];
   view.stop();
   server.broadcast({ type: "shutdown" });
   await Promise.all([server.stop(), stopFleet()]);
-  console.log(summary(results, seconds));
+  console.log(summary(answered, seconds));
   return 0;
 }
 
