@@ -4,7 +4,8 @@
  * A server's view is four doubles that native calls write and JavaScript reads right after the call: what an event is
  * about, or what is known of a worker. It spares an object per call.
  */
-import * as binding from "../native/binding.js";
+// Not `import * as`, which would put a getter in front of every call.
+import binding = require("../native/binding.js");
 
 export { binding };
 
