@@ -18,12 +18,14 @@ export class CapabilitiesCopy {
 
   /** Whether the object says the same as at the last `update`. */
   matches(capabilities: Partial<WorkerCapabilities>): boolean {
-    if (capabilities.maxConcurrentRequests !== this.#max) return false;
-    const { models, concurrencyLimits } = capabilities;
+    const { maxConcurrentRequests, models, concurrencyLimits } = capabilities;
+    // An edit may put in whatever it likes, NaN and null too, and must not count as a new one for ever.
+    if (!Object.is(maxConcurrentRequests, this.#max)) return false;
     const ids = this.#modelIds;
-    if (!Array.isArray(models) || models.length !== ids.length) return false;
-    for (let i = 0; i < ids.length; i++) if (models[i]?.modelId !== ids[i]) return false;
-    return concurrencyLimits === undefined ? this.#limits.length === 0 : this.#limitsMatch(concurrencyLimits);
+    if (!Array.isArray(models)) return ids.length === 0 && this.#limitsMatch(concurrencyLimits);
+    if (models.length !== ids.length) return false;
+    for (let i = 0; i < ids.length; i++) if (!Object.is(models[i]?.modelId, ids[i])) return false;
+    return this.#limitsMatch(concurrencyLimits);
   }
 
   update(capabilities: Partial<WorkerCapabilities>): void {
@@ -33,10 +35,13 @@ export class CapabilitiesCopy {
     this.#limits = Object.entries(concurrencyLimits ?? {});
   }
 
-  #limitsMatch(limits: Record<string, unknown> | null): boolean {
+  #limitsMatch(limits: Record<string, unknown> | null | undefined): boolean {
+    if (limits === undefined) return this.#limits.length === 0;
     let count = 0;
     // Without the array that Object.keys would make: this runs before every selection.
     for (const key in limits) if (Object.hasOwn(limits, key)) count++;
-    return count === this.#limits.length && this.#limits.every(([key, limit]) => limits?.[key] === limit);
+    return (
+      count === this.#limits.length && this.#limits.every(([key, limit]) => Object.is(limits?.[key], limit))
+    );
   }
 }
