@@ -33,6 +33,7 @@ enum Op {
     Capabilities(usize, Capabilities),
     Heartbeat(usize),
     MarkUnhealthy(usize),
+    Precedence(usize, f64),
 }
 
 /// Halves and integers, so that sums are exact in any order, and odd ones.
@@ -83,6 +84,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (at(), capabilities()).prop_map(|(a, c)| Op::Capabilities(a, c)),
         1 => at().prop_map(Op::Heartbeat),
         1 => at().prop_map(Op::MarkUnhealthy),
+        2 => (at(), number()).prop_map(|(a, n)| Op::Precedence(a, n)),
     ]
 }
 
@@ -94,6 +96,7 @@ struct Model {
 
 struct Worker {
     slot: Slot,
+    precedence: f64,
     status: Status,
     active: f64,
     completed: f64,
@@ -107,6 +110,7 @@ impl Worker {
     fn new(slot: Slot, capabilities: Capabilities) -> Self {
         Self {
             slot,
+            precedence: 0.0,
             status: Status::Available,
             active: 0.0,
             completed: 0.0,
@@ -136,12 +140,17 @@ impl Worker {
         self.capabilities.max_concurrent_requests
     }
 
-    fn candidate(&self, wanted: &str, category: Option<&str>) -> bool {
+    fn candidate(&self, wanted: Option<&str>, category: Option<&str>) -> bool {
         self.status == Status::Available
-            && self.has_model(wanted)
+            && wanted.is_none_or(|wanted| self.has_model(wanted))
             && self.max() > 0.0
             && self.active < self.max()
             && self.limit(category).is_none_or(|(limit, used)| used < limit)
+    }
+
+    fn load(&self) -> f64 {
+        let load = self.active / self.max();
+        if load.is_nan() { f64::MAX } else { load }
     }
 
     fn free(&self, category: Option<&str>) -> f64 {
@@ -162,14 +171,29 @@ fn minus_one(n: f64) -> f64 {
 impl Model {
     fn select(&self, wanted: &str, category: Option<&str>) -> Option<Slot> {
         let mut best: Option<(f64, Slot)> = None;
-        for worker in self.workers.iter().filter(|w| w.candidate(wanted, category)) {
-            let load = worker.active / worker.max();
-            let load = if load.is_nan() { f64::MAX } else { load };
+        for worker in self.workers.iter().filter(|w| w.candidate(Some(wanted), category)) {
+            let load = worker.load();
             if best.is_none_or(|(lowest, _)| load < lowest) {
                 best = Some((load, worker.slot));
             }
         }
         best.map(|(_, slot)| slot)
+    }
+
+    fn candidates(&self, wanted: Option<&str>, category: Option<&str>) -> Vec<Slot> {
+        let mut found: Vec<_> =
+            self.workers.iter().filter(|w| w.candidate(wanted, category)).collect();
+        let key = |w: &Worker| (w.load(), w.precedence);
+        found.sort_by(|a, b| key(a).partial_cmp(&key(b)).expect("no NaN"));
+        found.into_iter().map(|worker| worker.slot).collect()
+    }
+
+    fn room(&self, wanted: &str, category: Option<&str>) -> f64 {
+        self.workers
+            .iter()
+            .filter(|w| w.status == Status::Available && w.has_model(wanted))
+            .map(|w| w.free(category).max(0.0))
+            .sum()
     }
 
     fn available_slots(&self, wanted: &str, category: Option<&str>) -> f64 {
@@ -301,6 +325,11 @@ fn apply(op: Op, pool: &mut Pool, model: &mut Model) {
             assert_eq!(pool.mark_unhealthy(slot(model, at)), exists(model, at));
             model.workers.get_mut(at).into_iter().for_each(|w| w.status = Status::Unhealthy);
         }
+        Op::Precedence(at, n) => {
+            assert_eq!(pool.set_precedence(slot(model, at), n), exists(model, at));
+            let n = if n.is_nan() { 0.0 } else { n };
+            model.workers.get_mut(at).into_iter().for_each(|w| w.precedence = n);
+        }
     }
 }
 
@@ -347,6 +376,31 @@ fn compare_answers(pool: &mut Pool, model: &Model, wanted: &str, category: Optio
     let (slots, expected) =
         (pool.available_slots(wanted, category), model.available_slots(wanted, category));
     assert!(slots == expected, "{wanted:?} {category:?}: {slots} {expected}");
+    let (room, expected) = (pool.room(wanted, category), model.room(wanted, category));
+    assert!(room == expected, "{wanted:?} {category:?}: {room} {expected}");
+}
+
+fn compare_candidates(
+    pool: &mut Pool,
+    model: &Model,
+    wanted: Option<&str>,
+    category: Option<&str>,
+) {
+    let expected = model.candidates(wanted, category);
+    for most in [1, 20] {
+        let first = &expected[..most.min(expected.len())];
+        assert_eq!(pool.candidates(wanted, category, most), first, "{wanted:?} {category:?}");
+    }
+}
+
+fn compare_everything(pool: &mut Pool, model: &Model) {
+    for category in CATEGORIES.iter().map(|c| Some(*c)).chain([None]) {
+        for wanted in WANTED {
+            compare_answers(pool, model, wanted, category);
+            compare_candidates(pool, model, Some(wanted), category);
+        }
+        compare_candidates(pool, model, None, category);
+    }
 }
 
 proptest! {
@@ -364,13 +418,11 @@ proptest! {
             compare_state(&pool, &model);
             if let Some((wanted, category)) = question {
                 compare_answers(&mut pool, &model, wanted, category);
+                compare_candidates(&mut pool, &model, Some(wanted), category);
+                compare_candidates(&mut pool, &model, None, category);
             }
         }
-        for wanted in WANTED {
-            for category in CATEGORIES.iter().map(|c| Some(*c)).chain([None]) {
-                compare_answers(&mut pool, &model, wanted, category);
-            }
-        }
+        compare_everything(&mut pool, &model);
     }
 
     /// All questions after every operation: all rankings exist and are updated.
@@ -380,11 +432,7 @@ proptest! {
         let mut model = Model::default();
         for op in steps {
             apply(op, &mut pool, &mut model);
-            for wanted in WANTED {
-                for category in CATEGORIES.iter().map(|c| Some(*c)).chain([None]) {
-                    compare_answers(&mut pool, &model, wanted, category);
-                }
-            }
+            compare_everything(&mut pool, &model);
         }
     }
 
@@ -416,12 +464,18 @@ proptest! {
         for (at, _) in keep.iter().enumerate().rev().filter(|(_, keep)| !**keep) {
             apply(Op::Remove(at), &mut pool, &mut model);
             compare_answers(&mut pool, &model, "ab", Some("x"));
+            if at % 8 == 0 {
+                apply(Op::Precedence(at, 7.0), &mut pool, &mut model);
+                compare_candidates(&mut pool, &model, Some("ab"), Some("x"));
+            }
         }
         for request in 0..300 {
             apply(Op::Release(request, true), &mut pool, &mut model);
             compare_answers(&mut pool, &model, "ab", Some("x"));
             compare_answers(&mut pool, &model, "ab", None);
         }
+        compare_candidates(&mut pool, &model, Some("ab"), Some("x"));
+        compare_candidates(&mut pool, &model, None, None);
         compare_state(&pool, &model);
     }
 }

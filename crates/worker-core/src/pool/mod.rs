@@ -147,13 +147,45 @@ impl Pool {
     /// Takes constant time, but for questions that were not asked lately.
     pub fn select(&mut self, wanted: &str, category: Option<&str>) -> Option<Slot> {
         let ranking = self.selection.ranking(
-            wanted,
+            Some(wanted),
             category,
             &self.profiles,
             &self.order,
             &mut self.workers,
         )?;
         ranking.best()
+    }
+
+    /// The first `most` of the workers that [`Pool::select`] selects from, by
+    /// load and then by precedence, in that order. Without a wanted model any
+    /// worker will do, also one that has none.
+    ///
+    /// Takes time by `most`, but for questions that were not asked lately.
+    pub fn candidates(
+        &mut self,
+        wanted: Option<&str>,
+        category: Option<&str>,
+        most: usize,
+    ) -> Vec<Slot> {
+        self.selection
+            .ranking(wanted, category, &self.profiles, &self.order, &mut self.workers)
+            .map_or_else(Vec::new, |ranking| ranking.first(most, &self.workers))
+    }
+
+    /// Sets who goes first among equally loaded [`Pool::candidates`]: the lowest.
+    /// 0 at first; where all are equal, the first inserted one. NaN counts as 0.
+    /// Returns whether the worker exists.
+    pub fn set_precedence(&mut self, slot: Slot, precedence: f64) -> bool {
+        let precedence = if precedence.is_nan() { 0.0 } else { precedence };
+        self.change(slot, |worker| worker.precedence = precedence)
+    }
+
+    /// The same as [`Pool::available_slots`], but a worker over its capacity or
+    /// limit counts as 0.
+    pub fn room(&mut self, wanted: &str, category: Option<&str>) -> f64 {
+        self.selection
+            .ranking(Some(wanted), category, &self.profiles, &self.order, &mut self.workers)
+            .map_or(0.0, |ranking| ranking.room(&self.workers))
     }
 
     /// How many more requests the available workers with a matching model can
@@ -163,7 +195,7 @@ impl Pool {
     /// usable maximum as 0.
     pub fn available_slots(&mut self, wanted: &str, category: Option<&str>) -> f64 {
         self.selection
-            .ranking(wanted, category, &self.profiles, &self.order, &mut self.workers)
+            .ranking(Some(wanted), category, &self.profiles, &self.order, &mut self.workers)
             .map_or(0.0, |ranking| ranking.slots())
     }
 

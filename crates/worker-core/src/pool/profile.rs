@@ -112,9 +112,18 @@ impl Profiles {
 
     /// The profiles that have a model matching `wanted`.
     pub(super) fn matching(&self, wanted: &str) -> ProfileSet {
+        self.those(|profile| profile.matches(wanted))
+    }
+
+    /// All of them, also those without a model.
+    pub(super) fn all(&self) -> ProfileSet {
+        self.those(|_| true)
+    }
+
+    fn those(&self, wanted: impl Fn(&Profile) -> bool) -> ProfileSet {
         let mut set = ProfileSet::default();
         for (id, entry) in &self.entries {
-            if entry.profile.matches(wanted) {
+            if wanted(&entry.profile) {
                 set.insert(id);
             }
         }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use slab::Slab;
+
 use super::{
-    tournament::{Entry, Tournament},
+    tournament::{Candidacy, Contribution, Entry, Tournament},
     worker::{Slot, WorkerState},
 };
 
@@ -29,7 +31,10 @@ pub(super) struct Ranking {
     /// contributes nothing there.
     slots: Vec<Option<Slot>>,
     left: usize,
-    tournament: Tournament,
+    tournament: Tournament<Entry>,
+    /// The same row for choosing by precedence; only from the first such question
+    /// on, so that who asks none does not pay for it.
+    candidates: Option<Tournament<Candidacy>>,
 }
 
 impl Ranking {
@@ -39,16 +44,28 @@ impl Ranking {
         members: Vec<(Slot, Entry)>,
     ) -> Self {
         let (slots, row) = members.into_iter().map(|(slot, entry)| (Some(slot), entry)).unzip();
-        Self { group, category, last_used: 0, slots, left: 0, tournament: Tournament::new(row) }
+        let tournament = Tournament::new(row);
+        Self { group, category, last_used: 0, slots, left: 0, tournament, candidates: None }
     }
 
     pub(super) fn best(&self) -> Option<Slot> {
         self.slots.get(self.tournament.best()?).copied().flatten()
     }
 
+    /// The first `most` by load and precedence.
+    pub(super) fn first(&mut self, most: usize, workers: &Slab<WorkerState>) -> Vec<Slot> {
+        let positions = self.candidates(workers).first(most);
+        positions.into_iter().filter_map(|at| self.slots.get(at).copied().flatten()).collect()
+    }
+
+    /// The sum of free slots, where no worker has fewer than none.
+    pub(super) fn room(&mut self, workers: &Slab<WorkerState>) -> f64 {
+        self.candidates(workers).room()
+    }
+
     /// The sum of free slots; 0 if infinities of both signs meet.
     pub(super) fn slots(&self) -> f64 {
-        let sum = self.tournament.total().slots;
+        let sum = self.tournament.slots();
         // Adding 0 turns -0 into 0.
         if sum.is_nan() { 0.0 } else { sum + 0.0 }
     }
@@ -68,6 +85,9 @@ impl Ranking {
         let entry = worker.entry(self.category.as_deref());
         self.slots.push(Some(slot));
         self.tournament.push(entry);
+        if let Some(candidates) = &mut self.candidates {
+            candidates.push(worker.candidacy(self.category.as_deref()));
+        }
         (self.slots.len() - 1) as u32
     }
 
@@ -75,6 +95,9 @@ impl Ranking {
     pub(super) fn refresh(&mut self, position: u32, worker: &WorkerState) {
         let entry = worker.entry(self.category.as_deref());
         self.tournament.set(position as usize, entry);
+        if let Some(candidates) = &mut self.candidates {
+            candidates.set(position as usize, worker.candidacy(self.category.as_deref()));
+        }
     }
 
     pub(super) fn leave(&mut self, position: u32) {
@@ -83,6 +106,9 @@ impl Ranking {
         {
             self.left += 1;
             self.tournament.set(position as usize, Entry::NONE);
+            if let Some(candidates) = &mut self.candidates {
+                candidates.set(position as usize, Candidacy::NONE);
+            }
         }
     }
 
@@ -105,5 +131,19 @@ impl Ranking {
         self.slots = slots;
         self.left = 0;
         self.tournament = Tournament::new(row);
+        // Built again when it is asked for.
+        self.candidates = None;
+    }
+
+    fn candidates(&mut self, workers: &Slab<WorkerState>) -> &Tournament<Candidacy> {
+        let Self { slots, category, candidates, .. } = self;
+        candidates.get_or_insert_with(|| {
+            let candidacy = |slot: &Option<Slot>| {
+                let worker = workers.get(slot.as_ref()?.key())?;
+                Some(worker.candidacy(category.as_deref()))
+            };
+            let row = slots.iter().map(|slot| candidacy(slot).unwrap_or(Candidacy::NONE));
+            Tournament::new(row.collect())
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! Answers to "who takes this?", kept up to date instead of computed.
 //!
-//! A question is a wanted model and perhaps a category. Wanted models that the
-//! same profiles match form a group; a group has one [`Ranking`] per category
+//! A question is a wanted model, or any, and perhaps a category. Wanted models
+//! that the same profiles match form a group; a group has one [`Ranking`] per category
 //! that some worker limits, and one for all other questions. So a fleet of equal
 //! workers with twenty models has one ranking, and each change of a worker
 //! updates one.
@@ -35,6 +35,8 @@ const MAX_MEAN_MEMBERSHIPS: usize = 64;
 #[derive(Default)]
 pub(super) struct Selection {
     wanted: HashMap<Box<str>, Wanted>,
+    /// The group of the questions for any model, which every profile matches.
+    any: Option<usize>,
     groups: Slab<Group>,
     rankings: Slab<Ranking>,
     /// Positions in all rankings.
@@ -51,7 +53,7 @@ struct Wanted {
 /// The wanted models that the same profiles match.
 struct Group {
     profiles: ProfileSet,
-    /// How many wanted models refer to it; never 0.
+    /// How many wanted models refer to it, `any` included; never 0.
     wanted: usize,
     plain: Option<RankingId>,
     by_category: HashMap<Arc<str>, RankingId>,
@@ -61,21 +63,25 @@ impl Selection {
     /// The ranking that answers a question; `None` if no worker matches.
     pub(super) fn ranking(
         &mut self,
-        wanted: &str,
+        wanted: Option<&str>,
         category: Option<&str>,
         profiles: &Profiles,
         order: &BTreeMap<u64, Slot>,
         workers: &mut Slab<WorkerState>,
-    ) -> Option<&Ranking> {
+    ) -> Option<&mut Ranking> {
         self.clock += 1;
         // A category that nobody limits makes no difference.
         let category = category.filter(|category| profiles.limit_category(category));
-        let group_id = match self.wanted.get_mut(wanted) {
-            Some(known) => {
-                known.last_used = self.clock;
-                known.group
-            }
-            None => self.remember(wanted, profiles, workers),
+        let group_id = match wanted {
+            Some(wanted) => self.group_for(wanted, profiles, workers),
+            None => match self.any {
+                Some(known) => known,
+                None => {
+                    let id = self.join_group(profiles.all());
+                    self.any = Some(id);
+                    id
+                }
+            },
         };
         let group = self.groups.get(group_id)?;
         if group.profiles.is_empty() {
@@ -164,7 +170,7 @@ impl Selection {
     pub(super) fn add_profile(&mut self, id: ProfileId, profile: &Profile) {
         // The wanted models of a group must go on to agree. The first one found
         // decides; those that disagree are forgotten and find their group anew.
-        let mut verdicts = HashMap::new();
+        let mut verdicts: HashMap<_, _> = self.any.into_iter().map(|group| (group, true)).collect();
         let groups = &mut self.groups;
         self.wanted.retain(|wanted, known| {
             let matches = profile.matches(wanted);
@@ -188,17 +194,26 @@ impl Selection {
         }
     }
 
-    /// Finds the group of a wanted model that was not known.
-    fn remember(
+    fn group_for(
         &mut self,
         wanted: &str,
         profiles: &Profiles,
         workers: &mut Slab<WorkerState>,
     ) -> usize {
+        if let Some(known) = self.wanted.get_mut(wanted) {
+            known.last_used = self.clock;
+            return known.group;
+        }
         if self.wanted.len() >= MAX_WANTED {
             self.forget_oldest_wanted(workers);
         }
-        let matching = profiles.matching(wanted);
+        let group = self.join_group(profiles.matching(wanted));
+        self.wanted.insert(wanted.into(), Wanted { group, last_used: self.clock });
+        group
+    }
+
+    /// The group with these profiles, which is then referred to once more.
+    fn join_group(&mut self, matching: ProfileSet) -> usize {
         let known =
             self.groups.iter().find_map(|(id, group)| (group.profiles == matching).then_some(id));
         let id = known.unwrap_or_else(|| {
@@ -212,7 +227,6 @@ impl Selection {
         if let Some(group) = self.groups.get_mut(id) {
             group.wanted += 1;
         }
-        self.wanted.insert(wanted.into(), Wanted { group: id, last_used: self.clock });
         id
     }
 

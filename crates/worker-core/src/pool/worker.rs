@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::{
     profile::{Profile, ProfileId},
     ranking::Membership,
-    tournament::Entry,
+    tournament::{Candidacy, Contribution, Entry},
 };
 
 /// Whether a worker takes requests.
@@ -62,6 +62,8 @@ impl Slot {
 #[derive(Debug)]
 pub struct WorkerState {
     pub(super) sequence: u64,
+    /// Who goes first among equals, if asked for by precedence.
+    pub(super) precedence: f64,
     pub(super) status: Status,
     pub(super) active: f64,
     pub(super) completed: f64,
@@ -84,6 +86,7 @@ impl WorkerState {
     ) -> Self {
         Self {
             sequence,
+            precedence: 0.0,
             status: Status::Available,
             active: 0.0,
             completed: 0.0,
@@ -189,6 +192,13 @@ impl WorkerState {
             },
             slots: if slots.is_nan() { 0.0 } else { slots },
         }
+    }
+
+    /// The same, to be ranked by precedence.
+    pub(super) fn candidacy(&self, category: Option<&str>) -> Candidacy {
+        let Entry { load, slots } = self.entry(category);
+        let precedence = if load < f64::INFINITY { self.precedence } else { f64::INFINITY };
+        Candidacy { load, precedence, room: slots.max(0.0) }
     }
 }
 
