@@ -1,20 +1,16 @@
+import { parseMessage, type Application, type Sender } from "./application.js";
 import type { Fleet } from "./fleet.js";
-import { Handlers } from "./handlers.js";
 import { errorMessage, type Logger } from "./logger.js";
 import { binding, EventKind, EventView } from "./native.js";
 import { type Home, Session } from "./session.js";
-import type {
-  WorkerConnectedHandler,
-  WorkerDisconnectedHandler,
-  WorkerInfo,
-  WorkerMessageHandler,
-} from "./types.js";
 import { unknownWorkerInfo } from "./worker-info.js";
 
 /** Most events handled before timers and sockets of the application get their turn. */
 const MOST_PER_TURN = 1_000;
 /** A session id stands before the text of a registration. */
 const SESSION_ID_LENGTH = 36;
+
+const unknownWorker: Sender = { toInfo: () => unknownWorkerInfo() };
 
 /** What the dispatcher leaves to others. */
 export interface OtherEvents {
@@ -25,27 +21,20 @@ export interface OtherEvents {
   stopped(): void;
 }
 
-/** Brings the native server's events to the fleet, the logger and the application's handlers, in order. */
+/** Brings the native server's events to the fleet, the logger and the application, in order. */
 export class Dispatcher {
-  readonly connected = new Handlers<Parameters<WorkerConnectedHandler>>();
-  readonly disconnected = new Handlers<Parameters<WorkerDisconnectedHandler>>();
-  readonly #messageHandlers = new Map<string, Handlers<Parameters<WorkerMessageHandler>>>();
   readonly #home: Home;
   readonly #fleet: Fleet;
+  readonly #application: Application;
   readonly #logger: Logger;
   readonly #others: OtherEvents;
 
-  constructor(home: Home, fleet: Fleet, others: OtherEvents) {
+  constructor(home: Home, fleet: Fleet, application: Application, others: OtherEvents) {
     this.#home = home;
     this.#fleet = fleet;
+    this.#application = application;
     this.#logger = home.logger;
     this.#others = others;
-  }
-
-  onMessage(type: string, handler: WorkerMessageHandler): () => void {
-    let handlers = this.#messageHandlers.get(type);
-    if (handlers === undefined) this.#messageHandlers.set(type, (handlers = new Handlers()));
-    return handlers.add(handler);
   }
 
   /** Called by the native side when there are events. */
@@ -114,72 +103,30 @@ export class Dispatcher {
     if (replaced !== undefined) this.#replace(replaced);
     this.#fleet.admit(session);
     const { slot } = session;
-    this.#logger.debug("Worker registered", {
-      workerId,
-      workerName,
-      models: session.capabilities.models.map((model) => model.modelId),
-      maxConcurrentRequests: session.capabilities.maxConcurrentRequests,
-    });
-    if (!this.connected.isEmpty) {
-      const report = this.#reportThrow("Error in connected handler");
-      this.connected.call([session.toInfo()], report);
-    }
+    this.#application.workerEntered(session.toInfo());
     binding.acknowledge(this.#home.number, slot);
   }
 
   #replace(old: Session): void {
-    const workerId = old.id;
-    this.#logger.debug("Replacing existing worker connection", { workerId });
-    const pending = old.pendingRequests;
-    if (pending.size > 0) {
-      this.#logger.warn("Replaced worker had pending requests", { workerId, count: pending.size });
-      this.#tellDisconnected(old.toInfo(), pending);
-    }
+    this.#logger.debug("Replacing existing worker connection", { workerId: old.id });
+    this.#application.workerReplaced(old.toInfo());
     // A handler may have stopped the server, which empties the fleet.
-    if (this.#fleet.get(workerId) === old) this.#fleet.remove(old);
+    if (this.#fleet.get(old.id) === old) this.#fleet.remove(old);
   }
 
   #closed(slot: number, code: number, reason: string, wasBound: boolean): void {
     const session = this.#fleet.at(slot);
-    if (session === undefined) {
-      if (!wasBound) this.#logger.debug("Unregistered WebSocket connection closed", { code, reason });
-      return;
+    if (session !== undefined) {
+      this.#application.workerLeft(session.toInfo(), code, reason, () => this.#fleet.remove(session));
+    } else if (!wasBound) {
+      this.#logger.debug("Unregistered WebSocket connection closed", { code, reason });
     }
-    const workerId = session.id;
-    const pending = new Set(session.pendingRequests);
-    if (pending.size > 0) {
-      this.#logger.warn("Worker disconnected with pending requests", { workerId, count: pending.size });
-    }
-    this.#fleet.remove(session);
-    this.#logger.debug("Worker disconnected", { workerId, code, reason });
-    this.#tellDisconnected(session.toInfo(), pending);
-  }
-
-  #tellDisconnected(info: WorkerInfo, pending: ReadonlySet<string>): void {
-    this.disconnected.call([info, pending], this.#reportThrow("Error in disconnected handler"));
   }
 
   #message(slot: number, text: string): void {
-    let message: { type?: unknown } | null;
-    try {
-      message = JSON.parse(text);
-    } catch {
-      return this.#logger.warn("Invalid JSON message from worker");
-    }
-    const type = message?.type;
-    if (typeof type !== "string") return this.#logger.warn("Message missing type field");
-    const handlers = this.#messageHandlers.get(type);
-    if (handlers === undefined || handlers.isEmpty) {
-      return this.#logger.warn("Unhandled message type from worker", { type });
-    }
-    const info = this.#fleet.at(slot)?.toInfo() ?? unknownWorkerInfo();
-    handlers.call([info, message], (thrown) => {
-      this.#logger.error("Error in message handler", { type, error: errorMessage(thrown) });
-    });
-  }
-
-  #reportThrow(message: string): (thrown: unknown) => void {
-    return (thrown) => this.#logger.error(message, { error: errorMessage(thrown) });
+    const message = parseMessage(text);
+    if (typeof message === "string") this.#logger.warn(message);
+    else this.#application.deliver(this.#fleet.at(slot) ?? unknownWorker, message);
   }
 }
 

@@ -25,12 +25,20 @@ export class HealthCheck {
   }
 
   run(): void {
+    for (const session of this.check(this.#timeoutMs)) {
+      this.#home.logger.warn("Worker connection presumed dead, closing", { workerId: session.id });
+      session.websocket.close(4003, "Heartbeat timeout");
+    }
+  }
+
+  /** Marks the workers that are silent for more than the timeout; returns those presumed dead. */
+  check(timeoutMs: number): Session[] {
     const now = Date.now();
     const { number, view } = this.#home;
     binding.observeClock(number, now);
     for (const session of this.#fleet.values()) session.tellEditedHeartbeat();
     const dead: Session[] = [];
-    for (let left = binding.checkHealth(number, now, this.#timeoutMs); left > 0; left--) {
+    for (let left = binding.checkHealth(number, now, timeoutMs); left > 0; left--) {
       const found = binding.nextOverdue(number);
       const slot = Math.floor(found);
       const status = statusOf(view[WorkerView.Status]!);
@@ -40,14 +48,11 @@ export class HealthCheck {
       if (session === undefined) continue;
       if (status !== WorkerStatus.Unhealthy) {
         session.status = WorkerStatus.Unhealthy;
-        const context = { workerId: session.id, timeSinceHeartbeat, threshold: this.#timeoutMs };
+        const context = { workerId: session.id, timeSinceHeartbeat, threshold: timeoutMs };
         this.#home.logger.warn("Worker heartbeat timeout", context);
       }
       if (found > slot) dead.push(session);
     }
-    for (const session of dead) {
-      this.#home.logger.warn("Worker connection presumed dead, closing", { workerId: session.id });
-      session.websocket.close(4003, "Heartbeat timeout");
-    }
+    return dead;
   }
 }

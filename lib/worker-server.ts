@@ -1,3 +1,4 @@
+import { Application } from "./application.js";
 import { Dispatcher } from "./dispatcher.js";
 import { Fleet } from "./fleet.js";
 import { HealthCheck } from "./health-check.js";
@@ -6,6 +7,7 @@ import { listenAddress, listenError } from "./listen.js";
 import { Logger } from "./logger.js";
 import { binding, VIEW_LENGTH } from "./native.js";
 import { checkOptions, checkTokens, type CheckedOptions } from "./options.js";
+import { SessionPool } from "./session-pool.js";
 import type {
   HttpRequestHandler,
   ServerStats,
@@ -38,10 +40,13 @@ const STOP_TIMEOUT_MS = 5_000;
  * }
  */
 export class WorkerServer {
+  // Private by its type only: existing programs and tests reach for it at run time.
+  private readonly pool: SessionPool;
   readonly #options: CheckedOptions;
   readonly #logger: Logger;
   readonly #native: InstanceType<typeof binding.NativeServer>;
   readonly #fleet: Fleet;
+  readonly #application: Application;
   readonly #dispatcher: Dispatcher;
   readonly #healthCheck: HealthCheck;
   readonly #http: HttpGateway;
@@ -67,7 +72,9 @@ export class WorkerServer {
     this.#fleet = new Fleet(home);
     this.#http = new HttpGateway(home);
     this.#healthCheck = new HealthCheck(home, this.#fleet, this.#options.native.heartbeatTimeoutMs);
-    this.#dispatcher = new Dispatcher(home, this.#fleet, {
+    this.pool = new SessionPool(this.#fleet, this.#healthCheck);
+    this.#application = new Application(this.#logger);
+    this.#dispatcher = new Dispatcher(home, this.#fleet, this.#application, {
       bridgeOpened: (bridge, addresses) => this.#http.open(bridge, addresses),
       bridgeReadable: (bridge) => this.#http.readable(bridge),
       bridgeWritable: (bridge) => this.#http.writable(bridge),
@@ -142,7 +149,7 @@ export class WorkerServer {
 
   /** Calls `handler` for each worker that registers; returns the function that ends this. */
   onWorkerConnected(handler: WorkerConnectedHandler): () => void {
-    return this.#dispatcher.connected.add(handler);
+    return this.#application.connected.add(handler);
   }
 
   /**
@@ -150,12 +157,12 @@ export class WorkerServer {
    * for a worker that was replaced by a new connection and had no requests in flight.
    */
   onWorkerDisconnected(handler: WorkerDisconnectedHandler): () => void {
-    return this.#dispatcher.disconnected.add(handler);
+    return this.#application.disconnected.add(handler);
   }
 
   /** Calls `handler` for each message of that type; what it throws is logged. */
   onWorkerMessage<T = any>(type: string, handler: WorkerMessageHandler<T>): () => void {
-    return this.#dispatcher.onMessage(type, handler);
+    return this.#application.onMessage(type, handler);
   }
 
   /**
@@ -195,17 +202,17 @@ export class WorkerServer {
 
   /** All registered workers, healthy or not. */
   getWorkerCount(): number {
-    return this.#fleet.size;
+    return this.pool.getCount();
   }
 
   /** Workers whose status is available. */
   getAvailableWorkerCount(): number {
-    return this.#fleet.availableCount();
+    return this.pool.getAvailableCount();
   }
 
   /** All registered workers, in order of registration. */
   getWorkerInfo(): WorkerInfo[] {
-    return this.#fleet.infos();
+    return this.pool.getWorkerInfoList();
   }
 
   /** Counts a request as in flight on a worker; at its capacity the worker becomes busy. Enforces no limit. */

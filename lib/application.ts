@@ -1,0 +1,100 @@
+import { Handlers } from "./handlers.js";
+import { errorMessage, type Logger } from "./logger.js";
+import type {
+  WorkerConnectedHandler,
+  WorkerDisconnectedHandler,
+  WorkerInfo,
+  WorkerMessageHandler,
+} from "./types.js";
+
+/** Any JSON object with a string `type`. */
+export interface TypedMessage {
+  type: string;
+  [key: string]: unknown;
+}
+
+/** Who a message comes from. */
+export interface Sender {
+  toInfo(): WorkerInfo;
+}
+
+/** A message, or what is wrong with the text as a log line says it. */
+export function parseMessage(text: string): TypedMessage | string {
+  let message: { type?: unknown } | null;
+  try {
+    message = JSON.parse(text);
+  } catch {
+    return "Invalid JSON message from worker";
+  }
+  return typeof message?.type === "string" ? (message as TypedMessage) : "Message missing type field";
+}
+
+/** What the application sees of its workers, however they are connected: the calls of its handlers, and the log around them. */
+export class Application {
+  readonly connected = new Handlers<Parameters<WorkerConnectedHandler>>();
+  readonly disconnected = new Handlers<Parameters<WorkerDisconnectedHandler>>();
+  readonly #messageHandlers = new Map<string, Handlers<Parameters<WorkerMessageHandler>>>();
+  readonly #logger: Logger;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  onMessage(type: string, handler: WorkerMessageHandler): () => void {
+    let handlers = this.#messageHandlers.get(type);
+    if (handlers === undefined) this.#messageHandlers.set(type, (handlers = new Handlers()));
+    return handlers.add(handler);
+  }
+
+  /** A worker has entered the pool. */
+  workerEntered(info: WorkerInfo): void {
+    const { models, maxConcurrentRequests } = info.capabilities;
+    this.#logger.debug("Worker registered", {
+      workerId: info.id,
+      workerName: info.name,
+      models: models.map((model) => model.modelId),
+      maxConcurrentRequests,
+    });
+    this.connected.call([info], this.#reportThrow("Error in connected handler"));
+  }
+
+  /** Another connection takes a worker's place, which the worker has not yet left. */
+  workerReplaced(info: WorkerInfo): void {
+    const pending = info.pendingRequestIds;
+    if (pending.size === 0) return;
+    this.#logger.warn("Replaced worker had pending requests", { workerId: info.id, count: pending.size });
+    this.#tellDisconnected(info, pending);
+  }
+
+  /** A worker's connection has ended; `remove` takes the worker out of the pool. */
+  workerLeft(info: WorkerInfo, code: number, reason: string, remove: () => void): void {
+    const workerId = info.id;
+    const pending = new Set(info.pendingRequestIds);
+    if (pending.size > 0) {
+      this.#logger.warn("Worker disconnected with pending requests", { workerId, count: pending.size });
+    }
+    remove();
+    this.#logger.debug("Worker disconnected", { workerId, code, reason });
+    this.#tellDisconnected(info, pending);
+  }
+
+  /** Calls the handlers of a message. */
+  deliver(sender: Sender, message: TypedMessage): void {
+    const { type } = message;
+    const handlers = this.#messageHandlers.get(type);
+    if (handlers === undefined || handlers.isEmpty) {
+      return this.#logger.warn("Unhandled message type from worker", { type });
+    }
+    handlers.call([sender.toInfo(), message], (thrown) => {
+      this.#logger.error("Error in message handler", { type, error: errorMessage(thrown) });
+    });
+  }
+
+  #tellDisconnected(info: WorkerInfo, pending: ReadonlySet<string>): void {
+    this.disconnected.call([info, pending], this.#reportThrow("Error in disconnected handler"));
+  }
+
+  #reportThrow(message: string): (thrown: unknown) => void {
+    return (thrown) => this.#logger.error(message, { error: errorMessage(thrown) });
+  }
+}
