@@ -1,4 +1,5 @@
 import { inspect } from "node:util";
+import { CollationOrder } from "./dispatch/collation-order.js";
 import { binding } from "./native.js";
 import { requestKey, type Home, type Session } from "./session.js";
 import type { WorkerInfo } from "./types.js";
@@ -15,6 +16,8 @@ export class Fleet {
   readonly #bySlot: (Session | undefined)[] = [];
   /** Where the next look for edits starts. */
   #nextLook = 0;
+  /** From the first dispatch on; who does not dispatch does not pay for it. */
+  #order: CollationOrder | undefined;
 
   constructor(home: Home) {
     this.#home = home;
@@ -49,6 +52,7 @@ export class Fleet {
     session.enter(slot);
     this.#bySlot[slot] = session;
     this.#sessions.set(session.id, session);
+    this.#order?.add(session);
   }
 
   remove(session: Session): void {
@@ -57,6 +61,7 @@ export class Fleet {
     binding.remove(this.#home.number, slot);
     this.#bySlot[slot] = undefined;
     if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
+    this.#order?.removed();
   }
 
   /** Forgets all workers, whose native places the server is about to clear. */
@@ -64,6 +69,7 @@ export class Fleet {
     for (const session of this.#sessions.values()) session.leave();
     this.#sessions.clear();
     this.#bySlot.length = 0;
+    this.#order = undefined;
   }
 
   /** The least loaded worker for a model; `null` if none is free. */
@@ -84,6 +90,26 @@ export class Fleet {
     }
   }
 
+  /**
+   * The first `most` workers that are available, below their capacity and the category's limit, and have the model if
+   * one is given: by load, then in the order of `id.localeCompare`.
+   */
+  candidates(model: string | undefined, category: string | undefined, most: number): Session[] {
+    if (this.#sessions.size === 0) return [];
+    if (model !== undefined) checkModel(model);
+    this.#order ??= new CollationOrder(this.#home, this.#sessions.values());
+    this.#order.settle();
+    this.#tellSomeEdits(LOOKED_AT_TO_SELECT);
+    for (;;) {
+      const found = this.#rank(model, category, most);
+      // As in `select`: neither an answer that an edit rules out, nor "nobody else" while an edit is unseen.
+      let isOutdated = false;
+      for (const session of found) isOutdated = session.tellEdits() || isOutdated;
+      if (found.length < most) isOutdated = this.#tellAllEdits() || isOutdated;
+      if (!isOutdated) return found;
+    }
+  }
+
   /** The first worker that is available or busy. */
   selectAny(): WorkerInfo | null {
     return this.#bySlot[binding.selectAny(this.#home.number)]?.shownInfo() ?? null;
@@ -94,6 +120,14 @@ export class Fleet {
     checkModel(model);
     this.#tellSomeEdits(LOOKED_AT_TO_COUNT);
     return binding.freeSlots(this.#home.number, model, category);
+  }
+
+  /** The same, but no worker counts as less than 0. */
+  room(model: string, category: string | undefined): number {
+    if (this.#sessions.size === 0) return 0;
+    checkModel(model);
+    this.#tellSomeEdits(LOOKED_AT_TO_COUNT);
+    return binding.room(this.#home.number, model, category);
   }
 
   availableCount(): number {
@@ -108,7 +142,10 @@ export class Fleet {
 
   track(id: string, requestId: string, category: string | undefined): void {
     const session = this.#sessions.get(id);
-    if (session === undefined) return;
+    if (session !== undefined) this.trackOn(session, requestId, category);
+  }
+
+  trackOn(session: Session, requestId: string, category: string | undefined): void {
     session.tellEdits();
     binding.track(this.#home.number, session.slot, requestKey(requestId), category);
     session.requestTracked(requestId, category);
@@ -139,6 +176,21 @@ export class Fleet {
   broadcast(message: unknown): void {
     const text = JSON.stringify(message) ?? "";
     if (this.#sessions.size > 0) binding.broadcast(this.#home.number, text);
+  }
+
+  #rank(model: string | undefined, category: string | undefined, most: number): Session[] {
+    const { number } = this.#home;
+    const found: Session[] = [];
+    for (
+      let slot = binding.rank(number, most, model, category);
+      slot >= 0;
+      slot = binding.nextRanked(number)
+    ) {
+      const session = this.#bySlot[slot];
+      if (session !== undefined) found.push(session);
+      if (found.length === most) break;
+    }
+    return found;
   }
 
   /** Looks at a bounded number of sessions, so that selection costs the same in a pool of any size. */

@@ -38,6 +38,8 @@ export class Session implements ConnectedWorker {
   readonly websocket: WorkerSocket;
   readonly requestCategories = new Map<string, string>();
   slot = NO_SLOT;
+  /** Its place among equally loaded workers; see dispatch/collation-order.ts. */
+  precedence = 0;
   readonly #home: Home;
   readonly #told: CapabilitiesCopy;
   /** The date of the last heartbeat that was looked at, and the time it was made for. */

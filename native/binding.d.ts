@@ -20,8 +20,17 @@ export declare function remove(server: number, slot: number): void;
 export declare function select(server: number, model: string, category?: string): number;
 /** The first available or busy worker, or -1; the view as for `select`. */
 export declare function selectAny(server: number): number;
+/**
+ * Finds the first `most` workers that `select` selects from, by load and then by precedence; without a model any worker
+ * will do. Returns the first of them, or -1.
+ */
+export declare function rank(server: number, most: number, model?: string, category?: string): number;
+/** The next of them, or -1. */
+export declare function nextRanked(server: number): number;
 /** Free slots for a model. */
 export declare function freeSlots(server: number, model: string, category?: string): number;
+/** The same, but a worker over its capacity or limit counts as 0. */
+export declare function room(server: number, model: string, category?: string): number;
 /** How many workers are available. */
 export declare function availableCount(server: number): number;
 /** Writes what is known of a worker to the view. */
@@ -47,6 +56,8 @@ export declare function setCategoryActive(
   category: string,
   count?: number,
 ): void;
+/** Among equally loaded workers, the one with the lowest precedence is ranked first. */
+export declare function setPrecedence(server: number, slot: number, precedence: number): void;
 /** Milliseconds since the Unix epoch. */
 export declare function setLastHeartbeat(server: number, slot: number, ms: number): void;
 /** Looks for workers whose heartbeat is older than the timeout; returns how many. */

@@ -2,7 +2,10 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use worker_server::{Connection, Fleet, core::protocol::Capabilities};
+use worker_server::{
+    Connection, Fleet,
+    core::{pool::Slot, protocol::Capabilities},
+};
 
 use crate::callbacks::Waker;
 
@@ -12,6 +15,8 @@ pub(crate) struct Owned {
     pub(crate) waker: Arc<Waker>,
     /// The registration that was handed out last, until it is admitted.
     pub(crate) registering: Option<(Arc<Connection>, Capabilities)>,
+    /// What is left to hand out of the last ranking, in reverse.
+    pub(crate) ranked: Vec<Slot>,
     /// What is left to hand out of the last health check, in reverse.
     pub(crate) overdue: Vec<(u32, bool)>,
     /// Four doubles that JavaScript reads after a call; see `raw.d.ts`.

@@ -71,6 +71,7 @@ impl NativeServer {
             fleet: Fleet::new(options, events),
             waker,
             registering: None,
+            ranked: Vec::new(),
             overdue: Vec::new(),
             view,
         });

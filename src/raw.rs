@@ -57,7 +57,10 @@ export! {
     "remove" => remove,
     "select" => select,
     "selectAny" => select_any,
+    "rank" => rank,
+    "nextRanked" => next_ranked,
     "freeSlots" => free_slots,
+    "room" => room,
     "availableCount" => available_count,
     "look" => look,
     "track" => track,
@@ -69,6 +72,7 @@ export! {
     "setActive" => set_active,
     "setCompleted" => set_completed,
     "setCategoryActive" => set_category_active,
+    "setPrecedence" => set_precedence,
     "setLastHeartbeat" => set_last_heartbeat,
     "checkHealth" => check_health,
     "nextOverdue" => next_overdue,
@@ -202,6 +206,28 @@ fn select_any(call: &Call) -> Option<Value> {
     call.number(found)
 }
 
+fn rank(call: &Call) -> Option<Value> {
+    let most = call.u32(1)? as usize;
+    let (wanted, category) = (call.string(2), call.string(3));
+    let first = owned(call, |owned| {
+        owned.ranked = owned
+            .fleet
+            .with_pool(|pool| pool.candidates(wanted.as_deref(), category.as_deref(), most));
+        owned.ranked.reverse();
+        popped(&mut owned.ranked)
+    })?;
+    call.number(first)
+}
+
+fn next_ranked(call: &Call) -> Option<Value> {
+    let slot = owned(call, |owned| popped(&mut owned.ranked))?;
+    call.number(slot)
+}
+
+fn popped(slots: &mut Vec<Slot>) -> f64 {
+    slots.pop().map_or(-1.0, |slot| slot.index().into())
+}
+
 /// The slot as a number (-1: none), after writing what is known of it to the view.
 fn shown(owned: &mut Owned, slot: Option<Slot>) -> f64 {
     match slot {
@@ -225,6 +251,14 @@ fn free_slots(call: &Call) -> Option<Value> {
         owned.fleet.with_pool(|pool| pool.available_slots(&wanted, category.as_deref()))
     })?;
     call.number(free)
+}
+
+fn room(call: &Call) -> Option<Value> {
+    let wanted = call.string(1)?;
+    let category = call.string(2);
+    let room =
+        owned(call, |owned| owned.fleet.with_pool(|pool| pool.room(&wanted, category.as_deref())))?;
+    call.number(room)
 }
 
 fn available_count(call: &Call) -> Option<Value> {
@@ -305,6 +339,12 @@ fn set_category_active(call: &Call) -> Option<Value> {
     owned(call, |owned| {
         owned.fleet.with_pool(|pool| pool.set_category_active(slot, &category, count))
     })?;
+    None
+}
+
+fn set_precedence(call: &Call) -> Option<Value> {
+    let (slot, precedence) = (slot(call)?, call.f64(2)?);
+    owned(call, |owned| owned.fleet.with_pool(|pool| pool.set_precedence(slot, precedence)))?;
     None
 }
 
