@@ -3,6 +3,16 @@ export { WorkerStatus } from "./dist/worker-status.js";
 export { safeCompare } from "./dist/safe-compare.js";
 export { toWorkerInfo } from "./dist/worker-info.js";
 export type {
+  DispatchedRequest,
+  DispatchRequest,
+  SnapshotCapabilities,
+  WorkerEventHandler,
+  WorkerMessage,
+  WorkerMessageEvent,
+  WorkerRequests,
+  WorkerSnapshot,
+} from "./dist/dispatch/types.js";
+export type {
   ConnectedWorker,
   HttpRequestHandler,
   ModelInfo,

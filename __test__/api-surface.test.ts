@@ -13,15 +13,19 @@ afterEach(async () => {
 const NAMES = ["WorkerServer", "WorkerStatus", "safeCompare", "toWorkerInfo"];
 
 const METHODS = [
+  "availableSlots",
   "broadcast",
+  "dispatch",
   "getAnyAvailableWorker",
   "getAvailableSlotCount",
   "getAvailableWorker",
   "getAvailableWorkerCount",
   "getWorkerCount",
   "getWorkerInfo",
+  "listWorkers",
   "onWorkerConnected",
   "onWorkerDisconnected",
+  "onWorkerEvent",
   "onWorkerMessage",
   "releaseRequest",
   "send",

@@ -1,3 +1,7 @@
+import { showEvent, showRequests, tied } from "./dispatch/message-context.js";
+import { MessageHandlers } from "./dispatch/message-handlers.js";
+import type { Release } from "./dispatch/settlement.js";
+import type { WorkerEventHandler } from "./dispatch/types.js";
 import { Handlers } from "./handlers.js";
 import { errorMessage, type Logger } from "./logger.js";
 import type {
@@ -33,17 +37,21 @@ export function parseMessage(text: string): TypedMessage | string {
 export class Application {
   readonly connected = new Handlers<Parameters<WorkerConnectedHandler>>();
   readonly disconnected = new Handlers<Parameters<WorkerDisconnectedHandler>>();
-  readonly #messageHandlers = new Map<string, Handlers<Parameters<WorkerMessageHandler>>>();
+  readonly #messageHandlers = new Map<string, MessageHandlers>();
   readonly #logger: Logger;
+  readonly #release: Release;
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, release: Release) {
     this.#logger = logger;
+    this.#release = release;
   }
 
   onMessage(type: string, handler: WorkerMessageHandler): () => void {
-    let handlers = this.#messageHandlers.get(type);
-    if (handlers === undefined) this.#messageHandlers.set(type, (handlers = new Handlers()));
-    return handlers.add(handler);
+    return this.#handlersOf(type).add(handler);
+  }
+
+  onEvent(type: string, handler: WorkerEventHandler): () => void {
+    return this.#handlersOf(type).addForEvents(handler);
   }
 
   /** A worker has entered the pool. */
@@ -55,7 +63,7 @@ export class Application {
       models: models.map((model) => model.modelId),
       maxConcurrentRequests,
     });
-    this.connected.call([info], this.#reportThrow("Error in connected handler"));
+    this.connected.call([showRequests(info)], this.#reportThrow("Error in connected handler"));
   }
 
   /** Another connection takes a worker's place, which the worker has not yet left. */
@@ -85,13 +93,21 @@ export class Application {
     if (handlers === undefined || handlers.isEmpty) {
       return this.#logger.warn("Unhandled message type from worker", { type });
     }
-    handlers.call([sender.toInfo(), message], (thrown) => {
+    const info = tied(sender.toInfo(), sender, message, this.#release);
+    if (handlers.maySeeEvent) showEvent(info);
+    handlers.call([info, message], (thrown) => {
       this.#logger.error("Error in message handler", { type, error: errorMessage(thrown) });
     });
   }
 
+  #handlersOf(type: string): MessageHandlers {
+    let handlers = this.#messageHandlers.get(type);
+    if (handlers === undefined) this.#messageHandlers.set(type, (handlers = new MessageHandlers()));
+    return handlers;
+  }
+
   #tellDisconnected(info: WorkerInfo, pending: ReadonlySet<string>): void {
-    this.disconnected.call([info, pending], this.#reportThrow("Error in disconnected handler"));
+    this.disconnected.call([showRequests(info), pending], this.#reportThrow("Error in disconnected handler"));
   }
 
   #reportThrow(message: string): (thrown: unknown) => void {

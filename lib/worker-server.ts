@@ -1,4 +1,14 @@
 import { Application } from "./application.js";
+import { dispatch } from "./dispatch/dispatch.js";
+import { snapshotOf } from "./dispatch/snapshot.js";
+import type {
+  DispatchedRequest,
+  DispatchRequest,
+  WorkerEventHandler,
+  WorkerMessage,
+  WorkerMessageEvent,
+  WorkerSnapshot,
+} from "./dispatch/types.js";
 import { Dispatcher } from "./dispatcher.js";
 import { Fleet } from "./fleet.js";
 import { HealthCheck } from "./health-check.js";
@@ -73,7 +83,9 @@ export class WorkerServer {
     this.#http = new HttpGateway(home);
     this.#healthCheck = new HealthCheck(home, this.#fleet, this.#options.native.heartbeatTimeoutMs);
     this.pool = new SessionPool(this.#fleet, this.#healthCheck);
-    this.#application = new Application(this.#logger);
+    this.#application = new Application(this.#logger, (requestId, completed) => {
+      this.#fleet.release(requestId, completed);
+    });
     this.#dispatcher = new Dispatcher(home, this.#fleet, this.#application, {
       bridgeOpened: (bridge, addresses) => this.#http.open(bridge, addresses),
       bridgeReadable: (bridge) => this.#http.readable(bridge),
@@ -163,6 +175,53 @@ export class WorkerServer {
   /** Calls `handler` for each message of that type; what it throws is logged. */
   onWorkerMessage<T = any>(type: string, handler: WorkerMessageHandler<T>): () => void {
     return this.#application.onMessage(type, handler);
+  }
+
+  /**
+   * Calls `handler` for each message of that type with one argument, a frozen event with what is needed to end the
+   * request that the message is about. All handlers get the same event, so that two of them end a request once.
+   *
+   * @example
+   * server.onWorkerEvent("work_complete", (event) => {
+   *   console.log(event.worker.name, event.message.output);
+   *   event.complete();
+   * });
+   */
+  onWorkerEvent<T extends { type: string } = WorkerMessage>(
+    type: string,
+    handler: (event: WorkerMessageEvent<T>) => void,
+  ): () => void {
+    return this.#application.onEvent(type, handler as WorkerEventHandler);
+  }
+
+  /**
+   * Sends a message to the least loaded worker that is available, has the model and is below its limit for the category;
+   * among equally loaded ones to the first in the order of `id.localeCompare`, and if that one does not take it to the
+   * next. The message's `requestId` is tracked on the worker that took it, until the result's `complete` or `fail`, or
+   * those of a message about that request. `null`: nobody took it.
+   *
+   * @throws TypeError without a message, or when the model is no string.
+   *
+   * @example
+   * const message = { type: "work_request", requestId: "req-1", input: "..." };
+   * const dispatched = server.dispatch({ model: "sonnet", category: "inference", message });
+   * if (dispatched === null) console.log("all workers are busy");
+   * else console.log(`${dispatched.worker.name} works on ${dispatched.requestId}`);
+   */
+  dispatch<T extends { type: string; requestId: string }>(
+    request: DispatchRequest<T>,
+  ): DispatchedRequest<T> | null {
+    return dispatch(this.#fleet, this.#logger, request);
+  }
+
+  /** All registered workers, in order of registration, as snapshots that do not change. */
+  listWorkers(): WorkerSnapshot[] {
+    return this.#fleet.infos().map(snapshotOf);
+  }
+
+  /** Requests that the available workers for a model (and category) still take. */
+  availableSlots(model: string, category?: string): number {
+    return this.#fleet.room(model, category);
   }
 
   /**
