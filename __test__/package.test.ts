@@ -108,6 +108,16 @@ test("works with import, and has the same objects as require", async () => {
   expect(JSON.parse(output)).toEqual({ listening: true, names });
 });
 
+test("has the dispatch API under a path of its own", async () => {
+  const output = await program(
+    "v2.cjs",
+    `const everything = require("worker-server-native/v2");
+     const { WorkerServer } = everything;
+     ${listenAndStop}`,
+  );
+  expect(JSON.parse(output)).toEqual({ listening: true, names: ["WorkerServer", "WorkerStatus"] });
+});
+
 test("tells its version, and nothing of its insides", async () => {
   const { version } = JSON.parse(await readFile(path.join(projectFolder, "package.json"), "utf8"));
   const output = await program(
@@ -132,10 +142,12 @@ test("brings what it needs and no sources, tests or maps", async () => {
       "index.js",
       "native/binding.js",
       "package.json",
+      "v2.d.ts",
+      "v2.js",
     ]),
   );
   const wanted =
-    /^(?:dist\/.+\.(?:js|d\.ts)|native\/binding\.(?:js|d\.ts)|index\.(?:js|d\.ts)|package\.json|[A-Z]+(?:\.md)?)$/;
+    /^(?:dist\/.+\.(?:js|d\.ts)|native\/binding\.(?:js|d\.ts)|(?:index|v2)\.(?:js|d\.ts)|package\.json|[A-Z]+(?:\.md)?)$/;
   expect(files.filter((file) => !wanted.test(file))).toEqual([]);
 });
 

@@ -15,6 +15,8 @@ const clockReads = [
   "std::time::SystemTime::elapsed",
 ];
 const unsafeHomes = ["src/raw.rs", "src/raw/", "src/callbacks.rs"];
+/** The package's entries, each a table of contents. */
+const faces = ["index", "v2"];
 const mostLines = 600;
 
 export function coreIsPure(project) {
@@ -82,27 +84,34 @@ export function unsafeSaysWhy(project) {
 
 export function oneModuleImportsTheBinding(project) {
   const importing = /(?:import\b|require\s*\()[^;]*["'][^"']*native\/binding(?:\.js)?["']/;
-  return ["index.js", "index.d.ts", ...project.list("lib", "examples", "bench")]
+  return [
+    ...faces.flatMap((face) => [`${face}.js`, `${face}.d.ts`]),
+    ...project.list("lib", "examples", "bench"),
+  ]
     .filter((path) => path !== "lib/native.ts" && importing.test(project.read(path) ?? ""))
     .map((path) => `${path}: only lib/native.ts imports the binding`);
 }
 
 export function exportsMatchTheirDeclarations(project) {
-  const declarations = project.read("index.d.ts") ?? "";
-  if (/export\s*\*/.test(declarations)) return ["index.d.ts: name every export instead of `export *`"];
+  return faces.flatMap((face) => exportsMatch(project, `${face}.js`, `${face}.d.ts`));
+}
+
+function exportsMatch(project, code, types) {
+  const declarations = project.read(types) ?? "";
+  if (/export\s*\*/.test(declarations)) return [`${types}: name every export instead of \`export *\``];
   const declared = declaredValues(declarations);
   let exported;
   try {
-    exported = project.load("index.js");
+    exported = project.load(code);
   } catch (error) {
-    return [`index.js does not load (is it built? \`npm run build\`): ${error.message.split("\n")[0]}`];
+    return [`${code} does not load (is it built? \`npm run build\`): ${error.message.split("\n")[0]}`];
   }
   const names = Object.keys(exported);
   return [
     ...declared
       .filter((name) => exported[name] === undefined)
-      .map((name) => `index.js: does not export ${name}`),
-    ...names.filter((name) => !declared.includes(name)).map((name) => `index.d.ts: does not declare ${name}`),
+      .map((name) => `${code}: does not export ${name}`),
+    ...names.filter((name) => !declared.includes(name)).map((name) => `${types}: does not declare ${name}`),
   ];
 }
 

@@ -51,6 +51,7 @@ const good = {
   "lib/native.ts": 'import binding = require("../native/binding.js");\n',
   "index.d.ts": 'export { A, type T } from "./dist/a.js";\nexport type { B } from "./dist/b.js";\n',
   "package-lock.json": JSON.stringify({ packages: { "": {}, ...locked, ...platforms } }),
+  "v2.d.ts": 'export { A } from "./dist/v2/a.js";\n',
   "__test__/a.test.ts": 'test("works", () => {});\n',
 };
 
@@ -61,7 +62,7 @@ function project(changes = {}, exported = { A: 1 }) {
     list: (...folders) =>
       [...files.keys()].filter((path) => folders.some((folder) => path.startsWith(`${folder}/`))),
     read: (path) => files.get(path),
-    load: () => exported,
+    load: (path) => (path === "index.js" ? exported : { A: 1 }),
   };
 }
 
@@ -117,6 +118,7 @@ const bad = [
   ["exportsMatchTheirDeclarations", { "index.d.ts": 'export * from "./dist/a.js";' }, 1],
   ["exportsMatchTheirDeclarations", { "index.d.ts": 'export { A, B as C } from "./dist/a.js";' }, 1],
   ["exportsMatchTheirDeclarations", { "index.d.ts": 'export type { A } from "./dist/a.js";' }, 1],
+  ["exportsMatchTheirDeclarations", { "v2.d.ts": 'export { A, C } from "./dist/v2/a.js";' }, 1],
   ["filesStaySmall", { "lib/a.ts": "\n".repeat(700) }, 1],
   ["filesStaySmall", { "src/a.rs": "\n".repeat(700) }, 1],
   ["nothingIsUnfinished", { "src/a.rs": "fn a() { todo!() }\nfn b() { unimplemented!() }" }, 2],
