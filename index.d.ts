@@ -1,3 +1,5 @@
+export { ConnectionHandler } from "./dist/connection-handler.js";
+export { WorkerPool } from "./dist/worker-pool.js";
 export { WorkerServer } from "./dist/worker-server.js";
 export { WorkerStatus } from "./dist/worker-status.js";
 export { safeCompare } from "./dist/safe-compare.js";
@@ -12,6 +14,11 @@ export type {
   WorkerRequests,
   WorkerSnapshot,
 } from "./dist/dispatch/types.js";
+export type {
+  ConnectionHandlerConfig,
+  SettlementFactory,
+  WorkerConnection,
+} from "./dist/connection-handler.js";
 export type {
   ConnectedWorker,
   HttpRequestHandler,

@@ -10,7 +10,14 @@ afterEach(async () => {
   await Program.endAll();
 });
 
-const NAMES = ["WorkerServer", "WorkerStatus", "safeCompare", "toWorkerInfo"];
+const NAMES = [
+  "ConnectionHandler",
+  "WorkerPool",
+  "WorkerServer",
+  "WorkerStatus",
+  "safeCompare",
+  "toWorkerInfo",
+];
 
 const METHODS = [
   "availableSlots",

@@ -81,7 +81,14 @@ const listenAndStop = `
   });
 `;
 
-const names = ["WorkerServer", "WorkerStatus", "safeCompare", "toWorkerInfo"];
+const names = [
+  "ConnectionHandler",
+  "WorkerPool",
+  "WorkerServer",
+  "WorkerStatus",
+  "safeCompare",
+  "toWorkerInfo",
+];
 
 test("works with require", async () => {
   const output = await program(

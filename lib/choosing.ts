@@ -72,10 +72,7 @@ function isAtLimit({ capabilities, categoryActiveRequests }: ConnectedWorker, ca
   return (categoryActiveRequests.get(category) ?? 0) >= limits[category]! && Object.hasOwn(limits, category);
 }
 
-function freeInCategory(
-  { capabilities, categoryActiveRequests }: ConnectedWorker,
-  category: string,
-): number {
+function freeInCategory({ capabilities, categoryActiveRequests }: ConnectedWorker, category: string): number {
   const limit = capabilities.concurrencyLimits?.[category];
   if (limit === undefined || !Object.hasOwn(capabilities.concurrencyLimits!, category)) return Infinity;
   return limit - (categoryActiveRequests.get(category) ?? 0);

@@ -2,6 +2,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { WebSocket } from "ws";
 import type { WorkerStatus } from "./worker-status.js";
 
+export { WorkerStatus } from "./worker-status.js";
+
 /** A model that a worker serves. */
 export interface ModelInfo {
   /** Name by which requests ask for it; a request matches when one name contains the other. */

@@ -19,9 +19,9 @@ export function toWorkerInfo(worker: ConnectedWorker): WorkerInfo {
 }
 
 /** Who a message comes from when its socket has no worker in the pool. */
-export function unknownWorkerInfo(): WorkerInfo {
+export function unknownWorkerInfo(id = "unknown"): WorkerInfo {
   return {
-    id: "unknown",
+    id,
     name: "unknown",
     status: WorkerStatus.Unhealthy,
     capabilities: { models: [], maxConcurrentRequests: 0 },

@@ -1,5 +1,6 @@
 import { freeSlots, leastLoaded } from "./choosing.js";
 import { Logger } from "./logger.js";
+import { closeSocket, OPEN, sendText } from "./sockets.js";
 import type { ConnectedWorker, WorkerInfo, WorkerServerLogger } from "./types.js";
 import { toWorkerInfo } from "./worker-info.js";
 import { WorkerStatus } from "./worker-status.js";
@@ -148,12 +149,13 @@ export class WorkerPool {
   send(workerId: string, message: unknown): boolean {
     const worker = this.#workers.get(workerId);
     if (worker?.websocket.readyState !== OPEN) return false;
+    let text: string;
     try {
-      worker.websocket.send(JSON.stringify(message) ?? "");
-      return true;
+      text = JSON.stringify(message) ?? "";
     } catch {
       return false;
     }
+    return sendText(worker.websocket, text);
   }
 
   /**
@@ -164,12 +166,7 @@ export class WorkerPool {
   broadcast(message: unknown): void {
     const text = JSON.stringify(message) ?? "";
     for (const { websocket } of this.#workers.values()) {
-      if (websocket.readyState !== OPEN) continue;
-      try {
-        websocket.send(text);
-      } catch {
-        // Its own end will be told by itself; the others are to get it.
-      }
+      if (websocket.readyState === OPEN) sendText(websocket, text);
     }
   }
 
@@ -179,22 +176,13 @@ export class WorkerPool {
     // First, so that whoever is told of an end at once finds nobody who is still there.
     this.#workers.clear();
     this.#inOrder = [];
-    for (const { websocket } of workers) {
-      try {
-        websocket.close(1001, "Server shutting down");
-      } catch {
-        // Closed already, or not open yet.
-      }
-    }
+    for (const { websocket } of workers) closeSocket(websocket, 1001, "Server shutting down");
   }
 
   #all(): ConnectedWorker[] {
     return (this.#inOrder ??= [...this.#workers.values()]);
   }
 }
-
-/** `readyState` of a socket that takes messages. */
-const OPEN = 1;
 
 /** Brings a worker in line with the end of a request that its set does not have any more. */
 function release(worker: ConnectedWorker, requestId: string, completed: boolean): void {

@@ -1,0 +1,293 @@
+import { randomUUID } from "node:crypto";
+import { Application, parseMessage, type TypedMessage } from "./application.js";
+import { errorMessage, Logger } from "./logger.js";
+import { isValidRegistration } from "./registration.js";
+import { safeCompare } from "./safe-compare.js";
+import { closeSocket, CLOSING, sendText, textOf } from "./sockets.js";
+import type {
+  ConnectedWorker,
+  WorkerConnectedHandler,
+  WorkerDisconnectedHandler,
+  WorkerInfo,
+  WorkerMessageHandler,
+  WorkerServerLogger,
+  WorkerServerOptions,
+  WorkerSocket,
+} from "./types.js";
+import { toWorkerInfo, unknownWorkerInfo } from "./worker-info.js";
+import type { WorkerPool } from "./worker-pool.js";
+import { WorkerStatus } from "./worker-status.js";
+
+/** The options of a server, of which a {@link ConnectionHandler} uses the token, the heartbeat timeout and the heartbeat interval. */
+export type ConnectionHandlerConfig = Partial<WorkerServerOptions>;
+
+/** A socket of the `ws` package, or an `EventEmitter` that behaves like one. */
+export interface WorkerConnection extends WorkerSocket {
+  // Listeners of each event have arguments of their own.
+  on(event: "message" | "close" | "error", listener: (...args: any[]) => void): unknown;
+}
+
+/** Makes the functions that end the request which a message is about; null: it names none. */
+export type SettlementFactory = (requestId: string | null) => { complete(): void; fail(): void };
+
+const DEFAULT_HEARTBEAT_TIMEOUT_MS = 60_000;
+const DEFAULT_HEARTBEAT_INTERVAL_MS = 15_000;
+/** The last moment that is written with a year of four digits. */
+const LAST_DEADLINE_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+/** How a connection loses its worker id to another connection, or to another id. */
+const REPLACED = { code: 4003, reason: "Replaced by new connection" };
+
+/** What is known of a socket. */
+interface Connection {
+  readonly socket: WorkerSocket;
+  /** The id that it speaks for. */
+  workerId: string | undefined;
+  /** It was told to go: nothing more that it sends is looked at. */
+  isRefused: boolean;
+  hasLostMessages: boolean;
+}
+
+/**
+ * Speaks the workers' protocol over sockets that the application accepts itself, and keeps their workers in a
+ * {@link WorkerPool}. A {@link WorkerServer} does this by itself, natively; silent workers are marked by the pool's
+ * `checkHealth`, which the application calls when it wants to.
+ *
+ * @example
+ * const pool = new WorkerPool();
+ * const handler = new ConnectionHandler(pool, { authToken: "secret", heartbeatTimeoutMs: 60_000 });
+ * handler.onMessage("work_complete", (worker, message) => pool.releaseRequest(message.requestId));
+ * new WebSocketServer({ port: 19101 }).on("connection", (ws) => handler.handleConnection(ws));
+ */
+export class ConnectionHandler {
+  readonly #pool: Pick<WorkerPool, "add" | "get" | "remove">;
+  readonly #config: ConnectionHandlerConfig;
+  readonly #settlementFactory: SettlementFactory | undefined;
+  readonly #logger: Logger;
+  readonly #application: Application;
+  readonly #connections = new WeakMap<object, Connection>();
+
+  constructor(
+    pool: Pick<WorkerPool, "add" | "get" | "remove">,
+    config: ConnectionHandlerConfig,
+    logger?: WorkerServerLogger,
+  );
+  /** With a factory, infos of messages also have `worker`, `message`, `requestId`, `complete` and `fail` for who asks for them. */
+  constructor(
+    pool: Pick<WorkerPool, "add" | "get" | "remove">,
+    config: ConnectionHandlerConfig,
+    settlementFactory: SettlementFactory,
+    logger?: WorkerServerLogger,
+  );
+  constructor(
+    pool: Pick<WorkerPool, "add" | "get" | "remove">,
+    config: ConnectionHandlerConfig,
+    third?: WorkerServerLogger | SettlementFactory,
+    fourth?: WorkerServerLogger,
+  ) {
+    this.#pool = pool;
+    this.#config = config;
+    this.#settlementFactory = typeof third === "function" ? third : undefined;
+    this.#logger = new Logger(typeof third === "function" ? fourth : third);
+    this.#application = new Application(this.#logger);
+  }
+
+  /** Serves a socket from now on. */
+  handleConnection(socket: WorkerConnection): void {
+    this.#logger.debug("New WebSocket connection from potential worker");
+    socket.on("message", (data) => this.handleMessage(socket, data));
+    socket.on("close", (code, reason) => this.handleDisconnect(socket, code, reason));
+    socket.on("error", (error) => {
+      this.#logger.error("Worker WebSocket error", { error: errorMessage(error) });
+    });
+  }
+
+  /** Calls `handler` for each message of that type; what it throws is logged. Returns the function that ends this. */
+  onMessage<T = any>(type: string, handler: WorkerMessageHandler<T>): () => void {
+    return this.#application.onMessage(type, handler);
+  }
+
+  /** Calls `handler` for each worker that registers; returns the function that ends this. */
+  onWorkerConnected(handler: WorkerConnectedHandler): () => void {
+    return this.#application.connected.add(handler);
+  }
+
+  /**
+   * Calls `handler` for each worker that disconnects, with the ids of its requests in flight. Not called for a worker
+   * that was replaced by a new connection and had no requests in flight.
+   */
+  onWorkerDisconnected(handler: WorkerDisconnectedHandler): () => void {
+    return this.#application.disconnected.add(handler);
+  }
+
+  // Private by its type only, as the next one: existing tests call them at run time.
+  private handleMessage(socket: WorkerSocket, data: unknown): void {
+    const connection = this.#connectionOf(socket);
+    if (connection.isRefused) return;
+    const message = parseMessage(textOf(data));
+    if (typeof message !== "string") {
+      if (message.type === "worker_registration") return this.#register(connection, message);
+      if (message.type === "heartbeat") return this.#beat(connection, message);
+    }
+    if (connection.workerId === undefined && this.#tokens.length > 0) return this.#drop(connection);
+    if (typeof message === "string") return this.#logger.warn(message);
+    this.#application.deliver({ toInfo: () => this.#senderInfo(connection, message) }, message);
+  }
+
+  private handleDisconnect(socket: WorkerSocket, code: number, reason: unknown): void {
+    const connection = this.#connectionOf(socket);
+    const closing = { code, reason: textOf(reason ?? "") };
+    if (connection.workerId === undefined) {
+      this.#logger.debug("Unregistered WebSocket connection closed", closing);
+    } else {
+      this.#release(connection, closing);
+    }
+  }
+
+  get #tokens(): readonly string[] {
+    const { authToken } = this.#config;
+    return authToken === undefined ? [] : [authToken].flat();
+  }
+
+  #connectionOf(socket: WorkerSocket): Connection {
+    let connection = this.#connections.get(socket);
+    if (connection === undefined) {
+      connection = { socket, workerId: undefined, isRefused: false, hasLostMessages: false };
+      this.#connections.set(socket, connection);
+    }
+    return connection;
+  }
+
+  #register(connection: Connection, message: TypedMessage): void {
+    const workerId = message.workerId as string;
+    if (!this.#acceptsToken(message.authToken ?? "")) {
+      this.#logger.warn("Worker registration rejected: invalid auth token", { workerId });
+      return this.#refuse(connection, "Invalid authentication token", 4001, "Authentication failed");
+    }
+    if (!isValidRegistration(message)) {
+      this.#logger.warn("Invalid registration message from worker", { workerId });
+      return this.#refuse(connection, "Invalid registration message", 4002, "Invalid registration");
+    }
+    if (connection.workerId !== undefined && connection.workerId !== workerId) {
+      this.#release(connection, REPLACED);
+    }
+    const replaced = this.#pool.get(workerId);
+    if (replaced !== undefined) this.#replace(workerId, replaced);
+    this.#admit(connection, message);
+  }
+
+  #admit(connection: Connection, { workerId, workerName, capabilities }: TypedMessage): void {
+    const now = new Date();
+    const worker: ConnectedWorker = {
+      id: workerId as string,
+      name: workerName as string,
+      websocket: connection.socket,
+      capabilities: capabilities as ConnectedWorker["capabilities"],
+      status: WorkerStatus.Available,
+      sessionId: randomUUID(),
+      connectedAt: now,
+      lastHeartbeat: now,
+      activeRequests: 0,
+      pendingRequests: new Set(),
+      completedRequests: 0,
+      requestCategories: new Map(),
+      categoryActiveRequests: new Map(),
+    };
+    this.#pool.add(worker);
+    connection.workerId = worker.id;
+    answer(connection.socket, {
+      type: "worker_registration_ack",
+      success: true,
+      sessionId: worker.sessionId,
+      heartbeatIntervalMs: this.#config.heartbeatIntervalMs ?? DEFAULT_HEARTBEAT_INTERVAL_MS,
+    });
+    this.#application.workerEntered(toWorkerInfo(worker));
+  }
+
+  /** Whether a token is one of those that are asked for; whatever is no string is a wrong one. */
+  #acceptsToken(token: unknown): boolean {
+    const tokens = this.#tokens;
+    return tokens.length === 0 || tokens.some((wanted) => safeCompare(token as string, wanted));
+  }
+
+  #refuse(connection: Connection, error: string, code: number, reason: string): void {
+    connection.isRefused = true;
+    answer(connection.socket, { type: "worker_registration_ack", success: false, error });
+    closeSocket(connection.socket, code, reason);
+  }
+
+  #replace(workerId: string, old: ConnectedWorker): void {
+    this.#logger.debug("Replacing existing worker connection", { workerId });
+    const connection = this.#connections.get(old.websocket);
+    if (connection?.workerId === workerId) connection.workerId = undefined;
+    closeSocket(old.websocket, REPLACED.code, REPLACED.reason);
+    this.#application.workerReplaced(toWorkerInfo(old));
+    // A handler may have done so already, and may have added another one.
+    if (this.#pool.get(workerId) === old) this.#pool.remove(workerId);
+  }
+
+  /** Takes from a connection the worker it speaks for. */
+  #release(connection: Connection, { code, reason }: { code: number; reason: string }): void {
+    const workerId = connection.workerId!;
+    connection.workerId = undefined;
+    const worker = this.#pool.get(workerId);
+    if (worker === undefined) return;
+    this.#application.workerLeft(toWorkerInfo(worker), code, reason, () => this.#pool.remove(workerId));
+  }
+
+  #beat(connection: Connection, { workerId, timestamp }: TypedMessage): void {
+    const worker = this.#pool.get(workerId as string);
+    if (worker === undefined || !this.#mayBeatFor(connection, workerId, worker)) {
+      return this.#logger.warn("Heartbeat from unknown worker", { workerId });
+    }
+    const now = new Date();
+    worker.lastHeartbeat = now;
+    if (worker.status === WorkerStatus.Unhealthy) {
+      const isFull = worker.activeRequests >= worker.capabilities.maxConcurrentRequests;
+      worker.status = isFull ? WorkerStatus.Busy : WorkerStatus.Available;
+    }
+    const timeout = this.#config.heartbeatTimeoutMs ?? DEFAULT_HEARTBEAT_TIMEOUT_MS;
+    const deadline = new Date(Math.min(now.getTime() + timeout, LAST_DEADLINE_MS));
+    answer(connection.socket, {
+      type: "heartbeat_ack",
+      timestamp,
+      nextHeartbeatDeadline: deadline.toISOString(),
+    });
+  }
+
+  /** For its own worker; without a token also for one that no connection speaks for, because it was added by hand. */
+  #mayBeatFor(connection: Connection, workerId: unknown, worker: ConnectedWorker): boolean {
+    if (connection.workerId === workerId) return true;
+    const isSpokenFor = this.#connections.get(worker.websocket)?.workerId === workerId;
+    return !isSpokenFor && this.#tokens.length === 0;
+  }
+
+  #drop(connection: Connection): void {
+    if (connection.hasLostMessages) return;
+    connection.hasLostMessages = true;
+    this.#logger.warn("Message from unregistered worker dropped");
+  }
+
+  #senderInfo({ workerId }: Connection, message: TypedMessage): WorkerInfo {
+    const worker = workerId === undefined ? undefined : this.#pool.get(workerId);
+    const info = worker === undefined ? unknownWorkerInfo(workerId) : toWorkerInfo(worker);
+    return this.#settlementFactory === undefined ? info : withEvent(info, message, this.#settlementFactory);
+  }
+}
+
+/** Makes an info the event of the dispatch API too, in properties that only those see who ask for them by name. */
+function withEvent(
+  info: WorkerInfo,
+  message: TypedMessage,
+  settlementFactory: SettlementFactory,
+): WorkerInfo {
+  const requestId = typeof message.requestId === "string" ? message.requestId : null;
+  const { complete, fail } = settlementFactory(requestId);
+  for (const [name, value] of Object.entries({ worker: info, message, requestId, complete, fail })) {
+    Object.defineProperty(info, name, { value });
+  }
+  return info;
+}
+
+function answer(socket: WorkerSocket, message: object): void {
+  if (!(socket.readyState >= CLOSING)) sendText(socket, JSON.stringify(message));
+}
