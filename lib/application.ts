@@ -1,6 +1,6 @@
 import { showEvent, showRequests, tied } from "./dispatch/message-context.js";
 import { MessageHandlers } from "./dispatch/message-handlers.js";
-import type { Release } from "./dispatch/settlement.js";
+import type { SettlementFactory } from "./dispatch/settlement.js";
 import type { WorkerEventHandler } from "./dispatch/types.js";
 import { Handlers } from "./handlers.js";
 import { errorMessage, type Logger } from "./logger.js";
@@ -39,11 +39,11 @@ export class Application {
   readonly disconnected = new Handlers<Parameters<WorkerDisconnectedHandler>>();
   readonly #messageHandlers = new Map<string, MessageHandlers>();
   readonly #logger: Logger;
-  readonly #release: Release;
+  readonly #settle: SettlementFactory;
 
-  constructor(logger: Logger, release: Release) {
+  constructor(logger: Logger, settle: SettlementFactory) {
     this.#logger = logger;
-    this.#release = release;
+    this.#settle = settle;
   }
 
   onMessage(type: string, handler: WorkerMessageHandler): () => void {
@@ -93,7 +93,7 @@ export class Application {
     if (handlers === undefined || handlers.isEmpty) {
       return this.#logger.warn("Unhandled message type from worker", { type });
     }
-    const info = tied(sender.toInfo(), sender, message, this.#release);
+    const info = tied(sender.toInfo(), sender, message, this.#settle);
     if (handlers.maySeeEvent) showEvent(info);
     handlers.call([info, message], (thrown) => {
       this.#logger.error("Error in message handler", { type, error: errorMessage(thrown) });

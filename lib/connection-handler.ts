@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Application, parseMessage, type TypedMessage } from "./application.js";
+import { settlementOf, type SettlementFactory } from "./dispatch/settlement.js";
 import { errorMessage, Logger } from "./logger.js";
 import { isValidRegistration } from "./registration.js";
 import { safeCompare } from "./safe-compare.js";
@@ -27,8 +28,10 @@ export interface WorkerConnection extends WorkerSocket {
   on(event: "message" | "close" | "error", listener: (...args: any[]) => void): unknown;
 }
 
-/** Makes the functions that end the request which a message is about; null: it names none. */
-export type SettlementFactory = (requestId: string | null) => { complete(): void; fail(): void };
+export type { SettlementFactory };
+
+/** The part of a {@link WorkerPool} that a handler needs. */
+type Pool = Pick<WorkerPool, "add" | "get" | "remove" | "releaseRequest">;
 
 const DEFAULT_HEARTBEAT_TIMEOUT_MS = 60_000;
 const DEFAULT_HEARTBEAT_INTERVAL_MS = 15_000;
@@ -59,36 +62,33 @@ interface Connection {
  * new WebSocketServer({ port: 19101 }).on("connection", (ws) => handler.handleConnection(ws));
  */
 export class ConnectionHandler {
-  readonly #pool: Pick<WorkerPool, "add" | "get" | "remove">;
+  readonly #pool: Pool;
   readonly #config: ConnectionHandlerConfig;
-  readonly #settlementFactory: SettlementFactory | undefined;
   readonly #logger: Logger;
   readonly #application: Application;
   readonly #connections = new WeakMap<object, Connection>();
 
+  constructor(pool: Pool, config: ConnectionHandlerConfig, logger?: WorkerServerLogger);
+  /** With a factory, that makes the `complete` and `fail` of messages instead of the pool. */
   constructor(
-    pool: Pick<WorkerPool, "add" | "get" | "remove">,
-    config: ConnectionHandlerConfig,
-    logger?: WorkerServerLogger,
-  );
-  /** With a factory, infos of messages also have `worker`, `message`, `requestId`, `complete` and `fail` for who asks for them. */
-  constructor(
-    pool: Pick<WorkerPool, "add" | "get" | "remove">,
+    pool: Pool,
     config: ConnectionHandlerConfig,
     settlementFactory: SettlementFactory,
     logger?: WorkerServerLogger,
   );
   constructor(
-    pool: Pick<WorkerPool, "add" | "get" | "remove">,
+    pool: Pool,
     config: ConnectionHandlerConfig,
     third?: WorkerServerLogger | SettlementFactory,
     fourth?: WorkerServerLogger,
   ) {
     this.#pool = pool;
     this.#config = config;
-    this.#settlementFactory = typeof third === "function" ? third : undefined;
+    const release = (requestId: string, incrementCompleted: boolean): void =>
+      pool.releaseRequest(requestId, { incrementCompleted });
+    const settle = typeof third === "function" ? third : (id: string | null) => settlementOf(id, release);
     this.#logger = new Logger(typeof third === "function" ? fourth : third);
-    this.#application = new Application(this.#logger);
+    this.#application = new Application(this.#logger, settle);
   }
 
   /** Serves a socket from now on. */
@@ -130,7 +130,7 @@ export class ConnectionHandler {
     }
     if (connection.workerId === undefined && this.#tokens.length > 0) return this.#drop(connection);
     if (typeof message === "string") return this.#logger.warn(message);
-    this.#application.deliver({ toInfo: () => this.#senderInfo(connection, message) }, message);
+    this.#application.deliver({ toInfo: () => this.#senderInfo(connection) }, message);
   }
 
   private handleDisconnect(socket: WorkerSocket, code: number, reason: unknown): void {
@@ -267,25 +267,10 @@ export class ConnectionHandler {
     this.#logger.warn("Message from unregistered worker dropped");
   }
 
-  #senderInfo({ workerId }: Connection, message: TypedMessage): WorkerInfo {
+  #senderInfo({ workerId }: Connection): WorkerInfo {
     const worker = workerId === undefined ? undefined : this.#pool.get(workerId);
-    const info = worker === undefined ? unknownWorkerInfo(workerId) : toWorkerInfo(worker);
-    return this.#settlementFactory === undefined ? info : withEvent(info, message, this.#settlementFactory);
+    return worker === undefined ? unknownWorkerInfo(workerId) : toWorkerInfo(worker);
   }
-}
-
-/** Makes an info the event of the dispatch API too, in properties that only those see who ask for them by name. */
-function withEvent(
-  info: WorkerInfo,
-  message: TypedMessage,
-  settlementFactory: SettlementFactory,
-): WorkerInfo {
-  const requestId = typeof message.requestId === "string" ? message.requestId : null;
-  const { complete, fail } = settlementFactory(requestId);
-  for (const [name, value] of Object.entries({ worker: info, message, requestId, complete, fail })) {
-    Object.defineProperty(info, name, { value });
-  }
-  return info;
 }
 
 function answer(socket: WorkerSocket, message: object): void {

@@ -9,6 +9,7 @@ import type {
   WorkerMessageEvent,
   WorkerSnapshot,
 } from "./dispatch/types.js";
+import { settlementOf } from "./dispatch/settlement.js";
 import { Dispatcher } from "./dispatcher.js";
 import { Fleet } from "./fleet.js";
 import { HealthCheck } from "./health-check.js";
@@ -83,9 +84,9 @@ export class WorkerServer {
     this.#http = new HttpGateway(home);
     this.#healthCheck = new HealthCheck(home, this.#fleet, this.#options.native.heartbeatTimeoutMs);
     this.pool = new SessionPool(this.#fleet, this.#healthCheck);
-    this.#application = new Application(this.#logger, (requestId, completed) => {
-      this.#fleet.release(requestId, completed);
-    });
+    this.#application = new Application(this.#logger, (requestId) =>
+      settlementOf(requestId, (id, completed) => this.#fleet.release(id, completed)),
+    );
     this.#dispatcher = new Dispatcher(home, this.#fleet, this.#application, {
       bridgeOpened: (bridge, addresses) => this.#http.open(bridge, addresses),
       bridgeReadable: (bridge) => this.#http.readable(bridge),

@@ -1,6 +1,6 @@
 import type { Sender, TypedMessage } from "../application.js";
 import type { WorkerInfo } from "../types.js";
-import { settlementOf, type Release } from "./settlement.js";
+import type { SettlementFactory } from "./settlement.js";
 import { requestsOf, snapshotOf } from "./snapshot.js";
 import type { WorkerMessageEvent } from "./types.js";
 
@@ -19,14 +19,14 @@ class Given {
 class MessageContext extends Given {
   readonly #sender: Sender;
   readonly #message: TypedMessage;
-  readonly #release: Release;
+  readonly #settle: SettlementFactory;
   #event: WorkerMessageEvent | undefined;
 
-  constructor(info: WorkerInfo, sender: Sender, message: TypedMessage, release: Release) {
+  constructor(info: WorkerInfo, sender: Sender, message: TypedMessage, settle: SettlementFactory) {
     super(info);
     this.#sender = sender;
     this.#message = message;
-    this.#release = release;
+    this.#settle = settle;
   }
 
   /** The event of an info's message; `undefined` for an object without one. */
@@ -37,7 +37,7 @@ class MessageContext extends Given {
   #makeEvent(): WorkerMessageEvent {
     const message = this.#message;
     const requestId = typeof message.requestId === "string" ? message.requestId : null;
-    const { complete, fail } = settlementOf(requestId, this.#release);
+    const { complete, fail } = this.#settle(requestId);
     // Not of the info: its counts may be older than its set and its map, which are live.
     const worker = snapshotOf(this.#sender.toInfo());
     return Object.freeze({ worker, message, requestId, complete, fail });
@@ -45,8 +45,13 @@ class MessageContext extends Given {
 }
 
 /** Ties an info to the message it is handed out with, and returns it. */
-export function tied(info: WorkerInfo, sender: Sender, message: TypedMessage, release: Release): WorkerInfo {
-  return new MessageContext(info, sender, message, release) as unknown as WorkerInfo;
+export function tied(
+  info: WorkerInfo,
+  sender: Sender,
+  message: TypedMessage,
+  settle: SettlementFactory,
+): WorkerInfo {
+  return new MessageContext(info, sender, message, settle) as unknown as WorkerInfo;
 }
 
 /** The event of the message that an info is tied to; the same one each time. */
