@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { RawClient, mount, request, serve, stopAll } from "./support/http";
 import { createServer, startServer } from "./support/test-server";
+import { until } from "./support/until";
 
 afterEach(stopAll);
 
@@ -132,10 +133,7 @@ describe("the request", () => {
     const client = await RawClient.open(port);
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}\r\n`);
     client.write(`GET /a?b=c HTTP/1.1\r\nHost: x\r\n${lines.join("")}\r\n`);
-    await new Promise<void>((resolve) => {
-      const look = (): unknown => (arrived.length > 0 ? resolve() : setImmediate(look));
-      look();
-    });
+    await until(() => arrived.length > 0, "the request arrives");
     return { req: arrived[0]!, port };
   }
 

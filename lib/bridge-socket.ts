@@ -39,6 +39,8 @@ export class BridgeSocket extends Duplex {
   bytesRead = 0;
   bytesWritten = 0;
   timeout = 0;
+  /** Requests that are not answered to their end. */
+  unanswered = 0;
   readonly #server: number;
   readonly #bridge: number;
   #timer: NodeJS.Timeout | undefined;
@@ -62,7 +64,7 @@ export class BridgeSocket extends Duplex {
     if (this.#wantsRead) this._read();
   }
 
-  /** The native side takes bytes again. */
+  /** The native side takes bytes again, or has ended our side. */
   onNativeWritable(): void {
     const written = this.#written;
     this.#written = undefined;
@@ -102,9 +104,15 @@ export class BridgeSocket extends Duplex {
     else this.#written = done;
   }
 
+  /** Node corks the parts of a response; together they are one write to the system. */
+  override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
+    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), "binary", done);
+  }
+
   override _final(done: () => void): void {
+    // Done when all has been handed to the system: destroying the connection before would drop it.
+    this.#written = done;
     binding.bridgeFinish(this.#server, this.#bridge);
-    done();
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {

@@ -131,6 +131,7 @@ export class Fleet {
   }
 
   availableCount(): number {
+    this.#tellSomeEdits(LOOKED_AT_TO_SELECT);
     return binding.availableCount(this.#home.number);
   }
 

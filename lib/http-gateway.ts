@@ -1,5 +1,4 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type Addresses, BridgeSocket } from "./bridge-socket.js";
 import { errorMessage } from "./logger.js";
@@ -36,9 +35,11 @@ export class HttpGateway {
 
   start(): void {
     const server = createServer((request, response) => void this.#serve(request, response));
-    server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
+    server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket as BridgeSocket, head));
     // Makes Node keep track of its connections and of their deadlines, as it does when it listens.
     server.emit("listening");
+    // Node takes an answer for given when it has been written, even if the peer has not got it yet.
+    server.closeIdleConnections = () => this.#endIdle();
     this.#server = server;
   }
 
@@ -74,10 +75,12 @@ export class HttpGateway {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const server = this.#server;
+    const socket = request.socket as unknown as BridgeSocket;
+    socket.unanswered++;
     response.once("close", () => {
-      // Its connection is idle now; while stopping nobody is to wait for its keep-alive timeout.
-      if (this.#server !== server) server?.closeIdleConnections();
+      socket.unanswered--;
+      // While stopping nobody is to wait for the keep-alive timeout of a connection.
+      if (this.#server === undefined) this.#endIdle();
     });
     for (const handler of this.#handlers) {
       try {
@@ -91,31 +94,37 @@ export class HttpGateway {
     else if (!response.writableEnded) response.destroy();
   }
 
-  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  #endIdle(): void {
+    for (const socket of this.#sockets.values()) {
+      if (socket.unanswered === 0) socket.destroySoon();
+    }
+  }
+
+  #upgrade(request: IncomingMessage, socket: BridgeSocket, head: Buffer): void {
+    // It is never idle again.
+    socket.unanswered++;
     const path = request.url ?? "";
     const handler = this.#endpoints.get(path);
     this.#upgrades.handleUpgrade(request, socket, head, (accepted) => {
-      if (handler === undefined) {
-        // What the native side did not take for a worker is not well-formed, even if ws took it.
-        accepted.close(1002);
-        return;
-      }
-      this.#openEndpoint(path, handler, accepted);
+      // Keeps a bad frame from ending the process when nobody listens to errors.
+      accepted.on("error", (error) => this.#reportEndpoint(path, error));
+      // What the native side did not take for a worker is not well-formed, even if ws took it.
+      if (handler === undefined) accepted.close(1002);
+      else this.#openEndpoint(path, handler, accepted);
     });
   }
 
   #openEndpoint(path: string, handler: WebSocketConnectionHandler, socket: WebSocket): void {
-    const report = (thrown: unknown): void => {
-      this.#home.logger.error("WebSocket endpoint error", { path, error: errorMessage(thrown) });
-    };
-    // Also keeps a bad frame from ending the process when the handler listens to no errors.
-    socket.on("error", report);
     try {
       handler(socket);
     } catch (thrown) {
-      report(thrown);
+      this.#reportEndpoint(path, thrown);
       socket.close(1011);
     }
+  }
+
+  #reportEndpoint(path: string, thrown: unknown): void {
+    this.#home.logger.error("WebSocket endpoint error", { path, error: errorMessage(thrown) });
   }
 }
 

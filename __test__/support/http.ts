@@ -13,6 +13,8 @@ import { portOf } from "./ports";
 import { type RecordingLogger, startServer, stopServers } from "./test-server";
 
 const plainServers = new Set<Server>();
+/** What tests opened, to be dropped behind them. */
+const rawSockets = new Set<Socket>();
 
 /** Gives every request to a listener as node:http takes it. */
 export function mount(server: WorkerServer, listener: RequestListener): void {
@@ -33,8 +35,12 @@ export async function serve(
 }
 
 /** The same with node:http itself, to compare with; returns its port. */
-export async function servePlain(listener: RequestListener): Promise<number> {
-  const server = createServer(listener);
+export function servePlain(listener: RequestListener): Promise<number> {
+  return listenWith(createServer(listener));
+}
+
+/** Lets a server of Node's listen until the end of the test; returns its port. */
+export async function listenWith(server: Server): Promise<number> {
   plainServers.add(server);
   server.listen(0);
   await once(server, "listening");
@@ -48,7 +54,8 @@ export async function stopAll(): Promise<void> {
     server.closeAllConnections();
   }
   plainServers.clear();
-  RawClient.dropAll();
+  for (const socket of rawSockets) socket.destroy();
+  rawSockets.clear();
   await stopServers();
 }
 
@@ -75,6 +82,7 @@ export async function transcript(
   { halfClose = false } = {},
 ): Promise<string> {
   const socket = connect(port, "127.0.0.1").setNoDelay().setEncoding("latin1");
+  rawSockets.add(socket);
   // A server may reset a connection it refused; what it said before counts.
   socket.on("error", () => {});
   let text = "";
@@ -121,14 +129,13 @@ export async function request(
 
 /** A raw connection that keeps what it received. */
 export class RawClient {
-  static readonly #all = new Set<RawClient>();
   readonly closed: Promise<void>;
   readonly socket: Socket;
   text = "";
 
   private constructor(port: number) {
-    RawClient.#all.add(this);
     this.socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true }).setEncoding("latin1");
+    rawSockets.add(this.socket);
     this.socket.on("data", (chunk) => (this.text += chunk));
     this.socket.on("end", () => this.socket.end());
     this.socket.on("error", () => {});
@@ -139,11 +146,6 @@ export class RawClient {
     const client = new RawClient(port);
     await once(client.socket, "connect");
     return client;
-  }
-
-  static dropAll(): void {
-    for (const { socket } of RawClient.#all) socket.destroy();
-    RawClient.#all.clear();
   }
 
   write(bytes: string | Buffer): void {

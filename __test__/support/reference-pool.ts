@@ -1,4 +1,11 @@
-import { type ConnectedWorker, type WorkerCapabilities, WorkerStatus } from "../../index.js";
+import { randomUUID } from "node:crypto";
+import {
+  type ConnectedWorker,
+  type WorkerCapabilities,
+  type WorkerInfo,
+  type WorkerSocket,
+  WorkerStatus,
+} from "../../index.js";
 
 /**
  * The pool as section 10 of the specification describes it, without a thought for speed: every question walks over all
@@ -124,4 +131,41 @@ function freeInCategory(worker: ConnectedWorker, category: string | undefined): 
   const limit = limits[category];
   if (limit === undefined) return Infinity;
   return Number(limit) - (worker.categoryActiveRequests.get(category) ?? 0);
+}
+
+/** A worker as it is right after its registration. */
+export function connectedWorker(registration: any, websocket: WorkerSocket): ConnectedWorker {
+  const now = new Date();
+  return {
+    id: registration.workerId,
+    name: registration.workerName,
+    websocket,
+    capabilities: registration.capabilities,
+    status: WorkerStatus.Available,
+    sessionId: randomUUID(),
+    connectedAt: now,
+    lastHeartbeat: now,
+    activeRequests: 0,
+    pendingRequests: new Set(),
+    completedRequests: 0,
+    requestCategories: new Map(),
+    categoryActiveRequests: new Map(),
+  };
+}
+
+/** Who a message comes from when its socket has no worker in the pool. */
+export function unknownInfo(): WorkerInfo {
+  return {
+    id: "unknown",
+    name: "unknown",
+    status: WorkerStatus.Unhealthy,
+    capabilities: { models: [], maxConcurrentRequests: 0 },
+    sessionId: "",
+    connectedAt: new Date(0),
+    lastHeartbeat: new Date(0),
+    activeRequests: 0,
+    completedRequests: 0,
+    pendingRequestIds: new Set(),
+    categoryActiveRequests: new Map(),
+  };
 }

@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as passed } from "node:timers/promises";
@@ -15,14 +15,29 @@ import {
   type WorkerServer,
   type WorkerServerLogger,
   type WorkerServerOptions,
-  WorkerStatus,
   toWorkerInfo,
 } from "../../index.js";
-import { ReferencePool } from "./reference-pool";
+import { ReferencePool, connectedWorker, unknownInfo } from "./reference-pool";
 import { isValidRegistration } from "./reference-validation";
 
 /** What the package and the model of it have in common. */
-export type ServerApi = Omit<WorkerServer, "setAuthTokens" | "stats">;
+export type ServerApi = Pick<
+  WorkerServer,
+  | "port"
+  | "start"
+  | "stop"
+  | `onWorker${"Connected" | "Disconnected" | "Message"}`
+  | "send"
+  | "broadcast"
+  | `getAvailable${"Worker" | "WorkerCount" | "SlotCount"}`
+  | "getAnyAvailableWorker"
+  | "getWorkerCount"
+  | "getWorkerInfo"
+  | "trackRequest"
+  | "releaseRequest"
+  | "addHttpHandler"
+  | "addWebSocketEndpoint"
+>;
 
 /** What the model knows of a worker's connection. */
 interface Peer {
@@ -118,6 +133,8 @@ export class ReferenceServer implements ServerApi {
     await closed;
     graceIsOver.abort();
     await dropped;
+    // TCP has ended; `ws` may have yet to say so.
+    await Promise.all([...this.#peers].map(({ socket }) => once(socket, "close")));
   }
 
   onWorkerConnected(handler: WorkerConnectedHandler): () => void {
@@ -248,7 +265,7 @@ export class ReferenceServer implements ServerApi {
   }
 
   #register(peer: Peer, message: any): void {
-    const { workerId, workerName, capabilities } = message;
+    const { workerId, workerName } = message;
     if (!this.#isTokenRight(message.authToken)) {
       this.#log("warn", "Worker registration rejected: invalid auth token", { workerId });
       return refuse(peer, "Invalid authentication token", 4001, "Authentication failed");
@@ -261,22 +278,7 @@ export class ReferenceServer implements ServerApi {
       this.#disconnect(peer.worker, 4003, "Replaced by new connection");
     }
     this.#replace(workerId);
-    const now = new Date();
-    const worker: ConnectedWorker = {
-      id: workerId,
-      name: workerName,
-      websocket: peer.socket,
-      capabilities,
-      status: WorkerStatus.Available,
-      sessionId: randomUUID(),
-      connectedAt: now,
-      lastHeartbeat: now,
-      activeRequests: 0,
-      pendingRequests: new Set(),
-      completedRequests: 0,
-      requestCategories: new Map(),
-      categoryActiveRequests: new Map(),
-    };
+    const worker = connectedWorker(message, peer.socket);
     this.#pool.add(worker);
     peer.worker = worker;
     const heartbeatIntervalMs = this.#options.heartbeatIntervalMs ?? 15_000;
@@ -393,20 +395,4 @@ function refuse(peer: Peer, error: string, code: number, reason: string): void {
 
 function textOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
-}
-
-function unknownInfo(): WorkerInfo {
-  return {
-    id: "unknown",
-    name: "unknown",
-    status: WorkerStatus.Unhealthy,
-    capabilities: { models: [], maxConcurrentRequests: 0 },
-    sessionId: "",
-    connectedAt: new Date(0),
-    lastHeartbeat: new Date(0),
-    activeRequests: 0,
-    completedRequests: 0,
-    pendingRequestIds: new Set(),
-    categoryActiveRequests: new Map(),
-  };
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 use crate::{
     events::Event,
@@ -58,6 +58,13 @@ struct State {
     wants_write: bool,
     /// The owner ended its side.
     finished: bool,
+}
+
+impl State {
+    /// What the owner takes for sent, though the system has not taken it.
+    fn owes(&self) -> bool {
+        !self.wants_write && self.outbound_bytes > 0
+    }
 }
 
 impl Bridge {
@@ -126,7 +133,7 @@ impl Bridge {
         !state.wants_write
     }
 
-    /// Ends our side behind what was written.
+    /// Ends our side behind what was written; [`Event::BridgeWritable`] tells when that is done.
     pub fn finish(&self) {
         lock(&self.state).finished = true;
         self.changed.notify_one();
@@ -156,12 +163,23 @@ pub(crate) async fn serve(
     shared.events.push(Event::BridgeOpened(Arc::clone(&bridge)));
     tokio::select! {
         () = run.reached(Stage::Terminating) => {}
-        () = pump(&stream, &bridge, &shared) => {}
+        () = async {
+            pump(&stream, &bridge, &shared).await;
+            if bridge.is_terminated() && lock(&bridge.state).owes() {
+                let _ = timeout(shared.limits().close_timeout, flush(&stream, &bridge, &shared)).await;
+            }
+        } => {}
     }
     if bridge.is_terminated() {
-        // What the owner wrote before it destroyed the connection has been handed to the system.
         let _ = stream.finish();
     }
+}
+
+async fn flush(stream: &Stream, bridge: &Bridge, shared: &Shared) -> std::io::Result<()> {
+    while !write_outbound(stream, bridge, shared)? {
+        stream.writable().await?;
+    }
+    Ok(())
 }
 
 /// Tells the owner, also when the task panics.
@@ -193,6 +211,7 @@ async fn pump(stream: &Stream, bridge: &Bridge, shared: &Shared) {
                 return;
             }
             our_side_open = false;
+            shared.events.push(Event::BridgeWritable(bridge.id));
         }
         if ended && !our_side_open {
             return;
@@ -251,4 +270,89 @@ fn write_outbound(stream: &Stream, bridge: &Bridge, shared: &Shared) -> std::io:
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn bridge(head: &[u8]) -> Bridge {
+        Bridge::new(1, Addresses::default(), head.to_vec())
+    }
+
+    /// As if the peer had sent it.
+    fn arrive(bridge: &Bridge, bytes: Vec<u8>) {
+        let mut state = lock(&bridge.state);
+        state.inbound_bytes += bytes.len();
+        state.inbound.push_back(Bytes::from(bytes));
+    }
+
+    fn read(bridge: &Bridge, room: usize) -> Result<Vec<u8>, BridgeRead> {
+        let mut buffer = vec![0; room];
+        match bridge.read(&mut buffer) {
+            BridgeRead::Bytes(len) => Ok(buffer[..len].to_vec()),
+            nothing => Err(nothing),
+        }
+    }
+
+    /// Whether its task was told of a change since the last time.
+    fn changed(bridge: &Bridge) -> bool {
+        let notified = std::pin::pin!(bridge.changed.notified());
+        notified.poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+    }
+
+    #[test]
+    fn a_read_takes_what_fits_across_chunks() {
+        let bridge = bridge(b"head");
+        arrive(&bridge, b"body".to_vec());
+        assert_eq!(read(&bridge, 0), Err(BridgeRead::Pending));
+        assert_eq!(read(&bridge, 3), Ok(b"hea".to_vec()));
+        assert_eq!(read(&bridge, 3), Ok(b"dbo".to_vec()));
+        assert_eq!(read(&bridge, 9), Ok(b"dy".to_vec()));
+        assert_eq!(lock(&bridge.state).inbound_bytes, 0);
+        assert_eq!(read(&bridge, 9), Err(BridgeRead::Pending));
+        assert!(lock(&bridge.state).wants_read);
+    }
+
+    #[test]
+    fn the_end_comes_behind_the_bytes() {
+        let bridge = bridge(b"head");
+        lock(&bridge.state).ended = true;
+        assert_eq!(read(&bridge, 9), Ok(b"head".to_vec()));
+        assert_eq!(read(&bridge, 9), Err(BridgeRead::End));
+        assert_eq!(read(&bridge, 9), Err(BridgeRead::End));
+    }
+
+    #[test]
+    fn a_read_below_the_mark_lets_the_peer_go_on() {
+        let bridge = bridge(b"x");
+        arrive(&bridge, vec![0; HIGH_WATER]);
+        read(&bridge, 1).unwrap();
+        assert!(!changed(&bridge), "still at the mark");
+        read(&bridge, 1).unwrap();
+        assert!(changed(&bridge));
+        read(&bridge, 1).unwrap();
+        assert!(!changed(&bridge), "it was below already");
+    }
+
+    #[test]
+    fn a_write_at_the_mark_asks_for_a_pause() {
+        let bridge = bridge(b"");
+        assert!(bridge.write(Bytes::from(vec![0; HIGH_WATER - 1])));
+        assert!(changed(&bridge) && !lock(&bridge.state).wants_write);
+        assert!(!bridge.write(Bytes::from_static(b"x")));
+        assert!(lock(&bridge.state).wants_write);
+        assert!(!bridge.write(Bytes::new()));
+    }
+
+    #[test]
+    fn its_task_is_told_of_the_end() {
+        let bridge = bridge(b"");
+        bridge.finish();
+        assert!(changed(&bridge) && lock(&bridge.state).finished && !bridge.is_terminated());
+        bridge.terminate();
+        assert!(changed(&bridge) && bridge.is_terminated());
+    }
 }

@@ -1,8 +1,11 @@
 //! What the owner's thread and a connection's task share.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -67,6 +70,8 @@ pub struct Connection {
     backlog: AtomicUsize,
     /// Not read at the moment because of its backlog: its silence proves nothing.
     stalled: AtomicBool,
+    /// When it was read again after that, until it beats; as `last_heartbeat`.
+    resumed: AtomicU64,
     terminated: AtomicBool,
     acknowledged: Notify,
     backlog_bytes: usize,
@@ -90,6 +95,7 @@ impl Connection {
             unhealthy: AtomicBool::new(false),
             backlog: AtomicUsize::new(0),
             stalled: AtomicBool::new(false),
+            resumed: AtomicU64::new(0),
             terminated: AtomicBool::new(false),
             acknowledged: Notify::new(),
             backlog_bytes,
@@ -165,16 +171,24 @@ impl Connection {
         f64::from_bits(self.last_heartbeat.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn set_last_heartbeat_ms(&self, ms: f64) {
-        self.last_heartbeat.store(ms.to_bits(), Ordering::Relaxed);
+    /// Since when its silence can be held against it: what it sent while it was not read has yet to
+    /// be looked at.
+    pub(crate) fn last_chance_ms(&self) -> f64 {
+        let (last, resumed) = (self.last_heartbeat_ms(), self.resumed.load(Ordering::Relaxed));
+        // Not `max`, for a time set by hand may be NaN, which is never too long ago.
+        if f64::from_bits(resumed) > last { f64::from_bits(resumed) } else { last }
     }
 
-    /// Notes a heartbeat. Two in one millisecond differ by a fraction of it, so that each is seen as
-    /// a heartbeat of its own.
+    pub(crate) fn set_last_heartbeat_ms(&self, ms: f64) {
+        self.last_heartbeat.store(ms.to_bits(), Ordering::Relaxed);
+        self.resumed.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes a heartbeat. Its fraction of a millisecond differs from the last one's, so that each is
+    /// seen as a heartbeat of its own, whatever the clock shows.
     pub(crate) fn beat(&self, now_ms: f64) {
-        let last = self.last_heartbeat_ms();
-        let again = last.floor() == now_ms;
-        self.set_last_heartbeat_ms(if again { last + HEARTBEAT_STEP_MS } else { now_ms });
+        let fraction = (self.last_heartbeat_ms().fract() + HEARTBEAT_STEP_MS).fract();
+        self.set_last_heartbeat_ms(now_ms.floor() + fraction);
     }
 
     pub(crate) fn mark_unhealthy(&self) {
@@ -201,9 +215,13 @@ impl Connection {
     }
 
     /// Whether the backlog allows reading; remembers the answer for [`Connection::is_stalled`].
-    pub(crate) fn may_read(&self) -> bool {
-        let limit = if self.is_stalled() { self.backlog_bytes / 2 } else { self.backlog_bytes };
+    pub(crate) fn may_read(&self, now_ms: impl FnOnce() -> f64) -> bool {
+        let was_stalled = self.is_stalled();
+        let limit = if was_stalled { self.backlog_bytes / 2 } else { self.backlog_bytes };
         let may = self.backlog.load(Ordering::Acquire) <= limit;
+        if may && was_stalled {
+            self.resumed.store(now_ms().to_bits(), Ordering::Relaxed);
+        }
         self.stalled.store(!may, Ordering::Release);
         may
     }
@@ -213,11 +231,139 @@ impl Connection {
         self.stalled.load(Ordering::Acquire)
     }
 
+    /// Forgets an acknowledgement that came too late for the registration it was meant for.
+    pub(crate) fn forget_acknowledgement(&self) {
+        pin!(self.acknowledged.notified()).enable();
+    }
+
     pub(crate) fn acknowledge(&self) {
         self.acknowledged.notify_one();
     }
 
     pub(crate) async fn acknowledged(&self) {
         self.acknowledged.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::counters::Budget;
+
+    fn connection(outbox_bytes: usize, backlog_bytes: usize) -> Connection {
+        let outbox = Outbox::new(outbox_bytes, Arc::new(Budget::new(usize::MAX)));
+        Connection::new(7, outbox, backlog_bytes, Arc::default())
+    }
+
+    /// Whether the future is ready now.
+    fn is_ready(future: impl Future<Output = ()>) -> bool {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
+    }
+
+    fn may_read(connection: &Connection) -> bool {
+        connection.may_read(|| 1_000.0)
+    }
+
+    #[test]
+    fn stops_reading_above_the_backlog_and_resumes_below_half_of_it() {
+        let connection = connection(100, 100);
+        connection.enter_backlog(100);
+        assert!(may_read(&connection) && !connection.is_stalled());
+        connection.enter_backlog(1);
+        assert!(!may_read(&connection) && connection.is_stalled());
+        connection.leave_backlog(50);
+        assert!(!is_ready(connection.changed()), "woken above the half");
+        assert!(!may_read(&connection) && connection.is_stalled());
+        connection.leave_backlog(1);
+        assert!(is_ready(connection.changed()), "not woken at the half");
+        assert!(may_read(&connection) && !connection.is_stalled());
+        connection.enter_backlog(50);
+        assert!(may_read(&connection), "the whole bound counts again");
+    }
+
+    #[test]
+    fn silence_counts_from_the_moment_it_is_read_again() {
+        let connection = connection(100, 100);
+        connection.set_last_heartbeat_ms(5.0);
+        assert!(connection.may_read(|| 10.0));
+        assert_eq!(connection.last_chance_ms(), 5.0, "it was read all the time");
+        connection.enter_backlog(101);
+        connection.may_read(|| 20.0);
+        connection.leave_backlog(101);
+        connection.may_read(|| 30.0);
+        connection.may_read(|| 40.0);
+        assert_eq!((connection.last_chance_ms(), connection.last_heartbeat_ms()), (30.0, 5.0));
+        connection.beat(35.0);
+        assert_eq!(connection.last_chance_ms().floor(), 35.0);
+    }
+
+    #[test]
+    fn a_last_heartbeat_set_by_hand_stays_as_it_is() {
+        let connection = connection(100, 100);
+        connection.set_last_heartbeat_ms(f64::NAN);
+        assert!(connection.last_chance_ms().is_nan());
+        connection.set_last_heartbeat_ms(-5.0);
+        assert_eq!(connection.last_heartbeat_ms(), -5.0);
+    }
+
+    #[test]
+    fn each_heartbeat_of_a_millisecond_is_seen() {
+        let connection = connection(100, 100);
+        let mut seen = Vec::new();
+        for now in [1e12, 1e12, 1e12, 1e12 + 1.0, 1e12] {
+            connection.beat(now);
+            seen.push(connection.last_heartbeat_ms());
+        }
+        assert!(seen.windows(2).all(|pair| pair[0] != pair[1]));
+        let floors: Vec<f64> = seen.iter().map(|ms| ms.floor()).collect();
+        assert_eq!(floors, [1e12, 1e12, 1e12, 1e12 + 1.0, 1e12]);
+    }
+
+    #[test]
+    fn recovers_once_after_it_was_marked_unhealthy() {
+        let connection = connection(100, 100);
+        assert!(!connection.take_unhealthy());
+        connection.mark_unhealthy();
+        assert!(connection.take_unhealthy());
+        assert!(!connection.take_unhealthy());
+    }
+
+    #[test]
+    fn a_late_acknowledgement_is_forgotten() {
+        let connection = connection(100, 100);
+        connection.acknowledge();
+        connection.forget_acknowledgement();
+        assert!(!is_ready(connection.acknowledged()));
+        connection.forget_acknowledgement();
+        connection.acknowledge();
+        assert!(is_ready(connection.acknowledged()));
+    }
+
+    #[test]
+    fn wakes_its_task_for_what_it_takes_and_counts_what_it_does_not() {
+        let connection = connection(10, 100);
+        assert_eq!(connection.send(Bytes::from_static(b"12345678")), Ok(()));
+        assert!(is_ready(connection.changed()));
+        assert_eq!(connection.send(Bytes::from_static(b"123")), Err(SendError::Full));
+        assert!(!is_ready(connection.changed()));
+        connection.close(4000, "enough");
+        assert!(is_ready(connection.changed()) && !connection.is_open());
+        connection.close(4001, "again");
+        assert!(!is_ready(connection.changed()));
+        assert_eq!(connection.send(Bytes::from_static(b"1")), Err(SendError::NotOpen));
+        let counters = &connection.counters;
+        assert_eq!((counters.sends_refused.get(), counters.bytes_dropped.get()), (1, 3));
+    }
+
+    #[test]
+    fn remembers_its_slot() {
+        let connection = connection(10, 10);
+        assert_eq!(connection.slot(), None);
+        connection.set_slot(Some(Slot::new(3)));
+        assert_eq!(connection.slot(), Some(Slot::new(3)));
+        connection.set_slot(None);
+        assert_eq!(connection.slot(), None);
     }
 }

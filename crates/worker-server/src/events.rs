@@ -131,9 +131,16 @@ impl Event {
     pub(crate) fn backlog(&self) -> Option<(&Connection, usize)> {
         match self {
             Self::Message { connection, text } => Some((connection, text.value.len() + NOTE_BYTES)),
-            Self::InvalidJson(connection)
-            | Self::MissingType(connection)
-            | Self::UnknownHeartbeat { connection, .. } => Some((connection, NOTE_BYTES)),
+            Self::Registered { connection, text, .. } => {
+                Some((connection, text.value.len() + NOTE_BYTES))
+            }
+            Self::UnknownHeartbeat { connection, id } => {
+                let id_bytes = id.as_ref().map_or(0, |id| id.value.len());
+                Some((connection, id_bytes + NOTE_BYTES))
+            }
+            Self::InvalidJson(connection) | Self::MissingType(connection) => {
+                Some((connection, NOTE_BYTES))
+            }
             _ => None,
         }
     }
@@ -211,5 +218,149 @@ impl EventQueue {
 impl fmt::Debug for EventQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EventQueue").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::{counters::Budget, outbox::Outbox};
+
+    fn counted() -> (EventQueue, Arc<AtomicUsize>) {
+        let wakes = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&wakes);
+        let wake = move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        };
+        (EventQueue::new(wake), wakes)
+    }
+
+    fn connection() -> Arc<Connection> {
+        let outbox = Outbox::new(0, Arc::new(Budget::new(0)));
+        Arc::new(Connection::new(1, outbox, 2 * NOTE_BYTES, Arc::default()))
+    }
+
+    #[test]
+    fn wakes_its_owner_once_until_it_comes() {
+        let (queue, wakes) = counted();
+        for id in 0..3 {
+            queue.push(Event::BridgeReadable(id));
+        }
+        assert_eq!(wakes.load(Ordering::Relaxed), 1);
+        let numbers: Vec<u32> = queue.take().into_iter().map(number).collect();
+        assert_eq!(numbers, [0, 1, 2]);
+        queue.push(Event::BridgeReadable(3));
+        assert_eq!(wakes.load(Ordering::Relaxed), 2);
+        queue.wake_again();
+        assert_eq!(wakes.load(Ordering::Relaxed), 3, "asked for, so whatever is signalled");
+        assert_eq!(queue.take().len(), 1);
+        assert!(queue.take().is_empty());
+    }
+
+    fn number(event: Event) -> u32 {
+        match event {
+            Event::BridgeReadable(id) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_between_many_threads() {
+        let (sender, wakes) = std::sync::mpsc::channel();
+        let queue = EventQueue::new(move || sender.send(()).unwrap_or_default());
+        let total = 4 * 1_000;
+        let mut last = [None; 4];
+        std::thread::scope(|scope| {
+            for producer in 0..4u32 {
+                let queue = &queue;
+                scope.spawn(move || {
+                    for n in 0..1_000 {
+                        queue.push(Event::BridgeReadable(producer * 1_000 + n));
+                    }
+                });
+            }
+            let mut taken = 0;
+            while taken < total {
+                wakes.recv_timeout(Duration::from_secs(30)).expect("woken for what is there");
+                for id in queue.take().into_iter().map(number) {
+                    let (producer, n) = (id as usize / 1_000, id % 1_000);
+                    assert!(last[producer] < Some(n), "in the order of its producer");
+                    last[producer] = Some(n);
+                    taken += 1;
+                }
+            }
+        });
+        assert_eq!(last, [Some(999); 4]);
+    }
+
+    #[test]
+    fn what_a_peer_can_cause_at_will_counts_as_its_backlog() {
+        let connection = connection();
+        let text = || Text::from("x".repeat(1_000));
+        let registration = || Registration {
+            worker_id: worker_core::protocol::WorkerId::from_text("w"),
+            capabilities: Default::default(),
+        };
+        let sender = || Arc::clone(&connection);
+        let events = [
+            (Event::Message { connection: sender(), text: text() }, 1_000 + NOTE_BYTES),
+            (Event::InvalidJson(sender()), NOTE_BYTES),
+            (Event::MissingType(sender()), NOTE_BYTES),
+            (
+                Event::UnknownHeartbeat { connection: sender(), id: Some(text()) },
+                1_000 + NOTE_BYTES,
+            ),
+            (Event::UnknownHeartbeat { connection: sender(), id: None }, NOTE_BYTES),
+            (
+                Event::Registered {
+                    connection: sender(),
+                    registration: registration(),
+                    session_id: String::new(),
+                    text: text(),
+                    replaces: None,
+                },
+                1_000 + NOTE_BYTES,
+            ),
+        ];
+        for (event, expected) in events {
+            let (_, bytes) = event.backlog().expect("counted");
+            assert_eq!(bytes, expected, "{event:?}");
+        }
+        assert!(Event::Opened.backlog().is_none());
+    }
+
+    #[test]
+    fn counts_the_backlog_when_pushed() {
+        let (queue, _) = counted();
+        let connection = connection();
+        queue.push(Event::InvalidJson(Arc::clone(&connection)));
+        queue.push(Event::InvalidJson(Arc::clone(&connection)));
+        assert!(connection.may_read(|| 0.0));
+        queue.push(Event::InvalidJson(Arc::clone(&connection)));
+        assert!(!connection.may_read(|| 0.0));
+    }
+
+    #[test]
+    fn a_probe_measures_how_late_the_owner_is() {
+        let (queue, wakes) = counted();
+        assert_eq!(queue.owner_lag(), Duration::ZERO);
+        queue.probe();
+        let first = lock(&queue.lag).signalled_at;
+        queue.probe();
+        assert_eq!(lock(&queue.lag).signalled_at, first, "the first one waits longest");
+        assert_eq!(wakes.load(Ordering::Relaxed), 1);
+        assert!(queue.take().is_empty());
+        let lag = lock(&queue.lag).last;
+        assert_eq!(queue.owner_lag(), lag, "how long the last one waited");
+        assert!(lock(&queue.lag).signalled_at.is_none());
+    }
+
+    #[test]
+    fn text_knows_whether_it_is_ascii() {
+        assert!(Text::from("a\u{7f}").is_ascii());
+        assert!(!Text::from("é").is_ascii());
+        assert_eq!(Text::from("é".to_owned()).as_str(), "é");
     }
 }

@@ -120,6 +120,8 @@ impl Fleet {
             self.connections.resize(index + 1, None);
         }
         connection.set_slot(Some(slot));
+        // Only now: what it did under another id has been told with the times of then.
+        connection.set_last_heartbeat_ms(self.server.shared().clock.now_ms());
         if let Some(place) = self.connections.get_mut(index) {
             *place = Some(connection);
         }
@@ -190,12 +192,13 @@ impl Fleet {
     }
 
     /// Every worker whose last heartbeat is older than the timeout, in order of the pool. Workers
-    /// that are not read because the owner is behind are not to blame for their silence.
+    /// that are not read because the owner is behind are not to blame for their silence; when they are
+    /// read again, it counts from then.
     pub fn overdue(&mut self, now_ms: f64, timeout_ms: f64) -> Vec<(Slot, Verdict)> {
         let (pool, connections) = (&self.pool, &self.connections);
         let judge = |slot: Slot| {
             let connection = connections.get(slot.index() as usize)?.as_ref()?;
-            let verdict = assess(now_ms - connection.last_heartbeat_ms(), timeout_ms);
+            let verdict = assess(now_ms - connection.last_chance_ms(), timeout_ms);
             (verdict != Verdict::Healthy && !connection.is_stalled()).then_some((slot, verdict))
         };
         pool.slots().filter_map(judge).collect()

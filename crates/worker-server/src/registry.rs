@@ -77,3 +77,92 @@ fn remove_if_bound_to(
     }
     owns
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{counters::Budget, outbox::Outbox};
+
+    fn connection(id: u64) -> Arc<Connection> {
+        let outbox = Outbox::new(1_000, Arc::new(Budget::new(1_000)));
+        Arc::new(Connection::new(id, outbox, 1_000, Arc::default()))
+    }
+
+    fn id(text: &str) -> WorkerId {
+        WorkerId::from_text(text)
+    }
+
+    /// Whether another id was released, and the number of the connection replaced.
+    fn bind(registry: &Registry, name: &str, connection: &Arc<Connection>) -> (bool, Option<u64>) {
+        let mut displaced = None;
+        registry.bind(id(name), connection, |found| displaced = Some(found));
+        let Displaced { released, replaced } = displaced.expect("told");
+        (released, replaced.map(|old| old.id()))
+    }
+
+    /// Whether an id was bound to it.
+    fn unbind(registry: &Registry, connection: &Arc<Connection>) -> bool {
+        let mut told = None;
+        registry.unbind(connection, |was_bound| told = Some(was_bound));
+        told.expect("told")
+    }
+
+    #[test]
+    fn the_newcomer_takes_the_id() {
+        let registry = Registry::default();
+        let (old, new) = (connection(1), connection(2));
+        assert_eq!(bind(&registry, "w", &old), (false, None));
+        assert_eq!(bind(&registry, "w", &new), (false, Some(1)));
+        assert_eq!(*lock(old.bound()), None);
+        assert_eq!(*lock(new.bound()), Some(id("w")));
+        assert!(!old.is_open() && new.is_open());
+        assert!(!unbind(&registry, &old), "its end is nobody's");
+        assert!(unbind(&registry, &new));
+        assert_eq!(bind(&registry, "w", &connection(3)), (false, None));
+    }
+
+    #[test]
+    fn a_second_id_releases_the_first() {
+        let registry = Registry::default();
+        let (first, other) = (connection(1), connection(2));
+        bind(&registry, "a", &first);
+        assert_eq!(bind(&registry, "b", &first), (true, None));
+        assert_eq!(*lock(first.bound()), Some(id("b")));
+        assert!(first.is_open());
+        assert_eq!(bind(&registry, "a", &other), (false, None));
+        assert_eq!(bind(&registry, "b", &other), (true, Some(1)));
+    }
+
+    #[test]
+    fn the_same_id_again_replaces_itself() {
+        let registry = Registry::default();
+        let connection = connection(1);
+        bind(&registry, "w", &connection);
+        assert_eq!(bind(&registry, "w", &connection), (false, Some(1)));
+        assert_eq!(*lock(connection.bound()), Some(id("w")));
+        assert!(!connection.is_open());
+        assert!(unbind(&registry, &connection));
+    }
+
+    #[test]
+    fn a_cleared_registry_keeps_what_comes_after() {
+        let registry = Registry::default();
+        let (before, after) = (connection(1), connection(2));
+        bind(&registry, "w", &before);
+        registry.clear();
+        assert_eq!(bind(&registry, "w", &after), (false, None));
+        assert!(before.is_open());
+        assert!(unbind(&registry, &before), "it knows that it was bound");
+        assert_eq!(bind(&registry, "w", &connection(3)), (false, Some(2)));
+        assert_eq!(bind(&registry, "x", &before), (false, None));
+    }
+
+    #[test]
+    fn tells_under_its_lock() {
+        let registry = Registry::default();
+        registry.bind(id("w"), &connection(1), |_| {
+            assert!(registry.connections.try_lock().is_err());
+        });
+        registry.unbind(&connection(1), |_| assert!(registry.connections.try_lock().is_err()));
+    }
+}

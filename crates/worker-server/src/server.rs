@@ -196,6 +196,10 @@ impl Run {
         *self.stage.borrow() == Stage::Running
     }
 
+    pub(crate) fn is_terminating(&self) -> bool {
+        *self.stage.borrow() == Stage::Terminating
+    }
+
     fn task_count(&self) -> usize {
         *self.tasks.borrow()
     }
@@ -270,7 +274,9 @@ impl Server {
         let listener = Arc::new(Listener::bind(address)?);
         let port = listener.port();
         let run = Arc::new(Run::new(Arc::downgrade(&listener)));
-        runtime.spawn(accept_all(listener, Arc::clone(&self.shared), Arc::clone(&run)));
+        // Counted as a task itself, from now on.
+        let guard = TaskGuard::new(&run);
+        runtime.spawn(accept_all(guard, listener, Arc::clone(&self.shared)));
         runtime.spawn(probe_owner(Arc::clone(&self.shared), Arc::clone(&run)));
         self.run = Some(run);
         Ok(port)
@@ -309,9 +315,10 @@ impl Drop for Server {
     }
 }
 
-async fn accept_all(listener: Arc<Listener>, shared: Arc<Shared>, run: Arc<Run>) {
-    // Counted as a task itself, so that the port is free once everything is done.
-    let _guard = TaskGuard::new(&run);
+async fn accept_all(guard: TaskGuard, listener: Arc<Listener>, shared: Arc<Shared>) {
+    // Dropped before the guard, so that the port is free once everything is done.
+    let listener = listener;
+    let run = &guard.0;
     loop {
         let (stream, addresses) = tokio::select! {
             biased;
@@ -327,7 +334,7 @@ async fn accept_all(listener: Arc<Listener>, shared: Arc<Shared>, run: Arc<Run>)
         if let Some(idle) = shared.limits().keepalive {
             stream.keep_alive(idle);
         }
-        let (shared, guard) = (Arc::clone(&shared), TaskGuard::new(&run));
+        let (shared, guard) = (Arc::clone(&shared), TaskGuard::new(run));
         tokio::spawn(async move {
             upgrade::serve(stream, addresses, shared, Arc::clone(&guard.0)).await;
         });

@@ -13,7 +13,7 @@ use crate::{
     events::{Event, Text},
     panics::lock,
     registry::Displaced,
-    server::Shared,
+    server::{Run, Shared},
     stream::Stream,
     websocket::{Decoder, Incoming, ProtocolError, close_frame, pong_frame, text_frame},
 };
@@ -29,8 +29,12 @@ thread_local! {
 }
 
 /// Serves the connection until it is gone. `early` came together with the handshake.
-pub(crate) async fn serve(stream: Stream, early: Vec<u8>, shared: Arc<Shared>) {
+pub(crate) async fn serve(stream: Stream, early: Vec<u8>, shared: Arc<Shared>, run: &Run) {
     let connection = shared.open_connection();
+    if run.is_terminating() {
+        // Too late to be among those that the end of the run terminates.
+        connection.terminate();
+    }
     let ending = Ending { shared: &shared, connection: &connection, told: false };
     shared.events.push(Event::Opened);
     let mut session = Session {
@@ -64,17 +68,16 @@ impl Ending<'_> {
         if std::mem::replace(&mut self.told, true) {
             return;
         }
-        // Whatever the owner sends from now on would never arrive.
-        lock(self.connection.outbox()).close(close_frame(None, ""));
         self.shared.end_connection(self.connection, info);
     }
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.tell(CloseInfo::abnormal());
+        // First, so that it is closed before anybody hears of the end.
         let forgotten = lock(self.connection.outbox()).discard();
         self.shared.counters.bytes_dropped.add(forgotten as u64);
+        self.tell(CloseInfo::abnormal());
     }
 }
 
@@ -149,7 +152,7 @@ impl Session<'_> {
         let connection = self.ending.connection;
         let reads = self.phase != Phase::Draining
             && self.reply_bytes <= UNREAD_REPLY_BYTES
-            && connection.may_read();
+            && connection.may_read(|| self.ending.shared.clock.now_ms());
         let deadline = [self.deadline, self.write_deadline].into_iter().flatten().min();
         tokio::select! {
             () = connection.changed() => true,
@@ -248,7 +251,7 @@ impl Session<'_> {
     fn handle_close(&mut self, close: Option<(u16, String)>) {
         let (code, reason) = close.unwrap_or((1005, String::new()));
         let echo = (code != 1005).then_some(code);
-        lock(self.ending.connection.outbox()).close(close_frame(echo, ""));
+        lock(self.ending.connection.outbox()).close(close_frame(echo, &reason));
         self.phase = Phase::Draining;
         self.deadline = Some(Instant::now() + self.limits().close_timeout);
         self.ending.tell(CloseInfo { code, reason });
@@ -338,7 +341,7 @@ impl Session<'_> {
         let connection = self.ending.connection;
         let session_id = uuid::Uuid::new_v4().to_string();
         let ack = registration_accepted(&session_id, shared.options.heartbeat_interval_ms);
-        connection.set_last_heartbeat_ms(shared.clock.now_ms());
+        connection.forget_acknowledgement();
         let worker_id = registration.worker_id.clone();
         shared.registry.bind(worker_id, connection, |Displaced { released, replaced }| {
             if released {
@@ -359,7 +362,9 @@ impl Session<'_> {
                 replaces: replaced,
             });
         });
-        self.deadline = None;
+        if self.phase == Phase::Open {
+            self.deadline = None;
+        }
         self.awaits_acknowledgement = true;
         self.decoder.set_max_message(self.limits().message_bytes);
     }

@@ -41,14 +41,14 @@ pub(crate) async fn serve(
                 drop(bytes);
                 // A peer that has seen the answer is served, whatever happens meanwhile.
                 if run.is_running() && write_all(&stream, answer.as_bytes()).await.is_ok() {
-                    session::serve(stream, early, shared).await;
+                    session::serve(stream, early, shared, &run).await;
                 }
                 return;
             }
             Ok(Ok(Some(Kind::Native { route, head_only, keep_alive, len }))) => {
                 bytes.drain(..len.min(bytes.len()));
                 let answer = native_answer(&route.body(&shared), head_only, keep_alive);
-                if write_all(&stream, answer.as_bytes()).await.is_err() || !keep_alive {
+                if !write_answer(&stream, answer.as_bytes(), &shared, &run).await || !keep_alive {
                     return;
                 }
             }
@@ -59,7 +59,7 @@ pub(crate) async fn serve(
             Err(_) => {
                 shared.counters.request_head_timeouts.increment();
                 let refusal = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n";
-                let _ = write_all(&stream, refusal).await;
+                write_answer(&stream, refusal, &shared, &run).await;
                 return;
             }
         }
@@ -255,6 +255,15 @@ fn is_token(byte: u8) -> bool {
 
 fn has_bare_line_feed(head: &[u8]) -> bool {
     head.iter().zip(head.iter().skip(1)).any(|(before, byte)| *byte == b'\n' && *before != b'\r')
+}
+
+/// Writes to a peer that may not read. False: it does not, or there is no time for it any more.
+async fn write_answer(stream: &Stream, answer: &[u8], shared: &Shared, run: &Run) -> bool {
+    let written = timeout(shared.limits().write_timeout, write_all(stream, answer));
+    tokio::select! {
+        () = run.reached(Stage::Terminating) => false,
+        written = written => matches!(written, Ok(Ok(()))),
+    }
 }
 
 async fn write_all(stream: &Stream, mut bytes: &[u8]) -> io::Result<()> {

@@ -133,6 +133,10 @@ impl Decoder {
     }
 
     fn keep(&mut self, frame: &OpenFrame, payload: &[u8]) {
+        if payload.is_empty() {
+            // A buffer is reserved for what arrives, and given away with it.
+            return;
+        }
         let buffer = if frame.control.is_some() { &mut self.control } else { &mut self.message };
         if buffer.capacity() == 0 {
             buffer.reserve((frame.remaining + payload.len()).min(INITIAL_RESERVE));
@@ -178,13 +182,13 @@ impl Decoder {
 
     /// False: the header is incomplete and all of the input was taken.
     fn read_header(&mut self, input: &mut &mut [u8]) -> Result<bool, ProtocolError> {
-        let (header, len) = if self.partial_header.is_empty() {
+        let ((header, len), header_len) = if self.partial_header.is_empty() {
             let mut cursor = Cursor::new(&input[..]);
             match parse_header(&mut cursor)? {
                 Some(found) => {
                     let used = cursor.position() as usize;
                     split_front(input, used);
-                    found
+                    (found, used)
                 }
                 None => {
                     self.partial_header.extend_from_slice(input);
@@ -202,7 +206,7 @@ impl Decoder {
                     let used = cursor.position() as usize;
                     split_front(input, used.saturating_sub(before));
                     self.partial_header = Vec::new();
-                    found
+                    (found, used)
                 }
                 None => {
                     split_front(input, more);
@@ -210,11 +214,16 @@ impl Decoder {
                 }
             }
         };
-        self.frame = Some(self.open(&header, len)?);
+        self.frame = Some(self.open(&header, header_len, len)?);
         Ok(true)
     }
 
-    fn open(&mut self, header: &FrameHeader, len: u64) -> Result<OpenFrame, ProtocolError> {
+    fn open(
+        &mut self,
+        header: &FrameHeader,
+        header_len: usize,
+        len: u64,
+    ) -> Result<OpenFrame, ProtocolError> {
         if header.rsv1 || header.rsv2 || header.rsv3 {
             return Err(RESERVED_BITS);
         }
@@ -226,7 +235,8 @@ impl Decoder {
                 if !header.is_final {
                     return Err(FRAGMENTED_CONTROL);
                 }
-                if len > MAX_CONTROL_LEN as u64 {
+                // A control frame has no longer form of its length, whatever the length is.
+                if len > MAX_CONTROL_LEN as u64 || header_len > header.len(len) {
                     return Err(LONG_CONTROL);
                 }
                 Some(opcode)
@@ -316,3 +326,6 @@ fn close_of(payload: &[u8]) -> Result<Option<(u16, String)>, ProtocolError> {
     let reason = std::str::from_utf8(reason).map_err(|_| INVALID_UTF8)?;
     Ok(Some((code, reason.to_owned())))
 }
+
+#[cfg(test)]
+mod tests;
