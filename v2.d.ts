@@ -14,4 +14,12 @@ export type {
   WorkerMessage,
   WorkerRequests,
 } from "./dist/dispatch/types.js";
-export type { ModelInfo, StopOptions, WorkerServerLogger, WorkerServerOptions } from "./dist/types.js";
+export type {
+  HttpRequestHandler,
+  ModelInfo,
+  StopOptions,
+  WebSocketConnectionHandler,
+  WorkerServerLimits,
+  WorkerServerLogger,
+  WorkerServerOptions,
+} from "./dist/types.js";

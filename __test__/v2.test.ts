@@ -12,6 +12,8 @@ afterEach(async () => {
 });
 
 const METHODS = [
+  "addHttpHandler",
+  "addWebSocketEndpoint",
   "availableSlots",
   "broadcast",
   "dispatch",
@@ -120,6 +122,22 @@ describe("the server", () => {
 
     for (const worker of workers) expect(await worker.next()).toEqual({ type: "pause" });
     expect(() => server.broadcast(1n)).toThrow(TypeError);
+  });
+
+  test("answers HTTP requests and serves endpoints", async () => {
+    const { server, port } = await startV2Server();
+    server.addHttpHandler(async (request, response) => {
+      response.end(`you asked for ${request.url}`);
+      return true;
+    });
+    server.addWebSocketEndpoint("/ui", (socket) => socket.send("hello"));
+
+    const answer = await fetch(`http://127.0.0.1:${port}/page`);
+    const browser = await TestWorker.connect(port, "/ui");
+
+    expect(await answer.text()).toBe("you asked for /page");
+    expect(await browser.nextText()).toBe("hello");
+    expect(server.listWorkers()).toEqual([]);
   });
 
   test("sends a request to a worker and ends it when the worker is done", async () => {

@@ -1,4 +1,4 @@
-"""A worker of the library named first, at the URL named second, with the token named third (if any).
+"""A worker that uses the library named first, at the URL named second, with the token named third (if any).
 
 It does what the server's messages ask for, and ends by printing how its connection was closed.
 """
@@ -8,51 +8,82 @@ import json
 import sys
 
 
-async def with_websockets(url, serve):
-    import websockets
+class Closed(Exception):
+    """The connection is over."""
 
-    async with websockets.connect(url, max_size=None) as socket:
 
-        async def ping():
-            await (await socket.ping("from Python"))
+class WithWebsockets:
+    def __init__(self, url):
+        import websockets
 
+        self.over = websockets.ConnectionClosed
+        self.connecting = websockets.connect(url, max_size=None)
+
+    async def __aenter__(self):
+        self.socket = await self.connecting.__aenter__()
+        return self
+
+    async def __aexit__(self, *error):
+        await self.connecting.__aexit__(*error)
+
+    async def receive(self):
         try:
-            await serve(socket.recv, socket.send, ping, socket.close)
-        except websockets.ConnectionClosed:
-            pass
-        return socket.close_code, socket.close_reason
+            return await self.socket.recv()
+        except self.over:
+            raise Closed from None
+
+    async def send(self, text):
+        await self.socket.send(text)
+
+    async def ping(self):
+        await (await self.socket.ping("from Python"))
+
+    async def close(self, code, reason):
+        await self.socket.close(code, reason)
+
+    def ending(self):
+        return {"code": self.socket.close_code, "reason": self.socket.close_reason}
 
 
-async def with_aiohttp(url, serve):
-    import aiohttp
+class WithAiohttp:
+    def __init__(self, url):
+        import aiohttp
 
-    async with aiohttp.ClientSession() as session:
-        # With autoping off, pongs come as messages.
-        async with session.ws_connect(url, max_msg_size=0, autoping=False) as socket:
-            reason = ""
+        self.kinds = aiohttp.WSMsgType
+        self.session = aiohttp.ClientSession()
+        self.url = url
+        self.reason = ""
 
-            async def receive():
-                nonlocal reason
-                message = await socket.receive()
-                if message.type is aiohttp.WSMsgType.TEXT:
-                    return message.data
-                if message.type is aiohttp.WSMsgType.CLOSE:
-                    reason = message.extra
-                raise EOFError
+    async def __aenter__(self):
+        # Pings and pongs come as messages; there is nothing else that waits for a pong.
+        self.socket = await self.session.ws_connect(self.url, max_msg_size=0, autoping=False)
+        return self
 
-            async def ping():
-                await socket.ping(b"from Python")
-                message = await socket.receive()
-                assert (message.type, bytes(message.data)) == (aiohttp.WSMsgType.PONG, b"from Python")
+    async def __aexit__(self, *error):
+        await self.session.close()
 
-            async def close(code, text):
-                await socket.close(code=code, message=text.encode())
+    async def receive(self):
+        message = await self.socket.receive()
+        if message.type is self.kinds.TEXT:
+            return message.data
+        if message.type is self.kinds.CLOSE:
+            self.reason = message.extra
+        raise Closed
 
-            try:
-                await serve(receive, socket.send_str, ping, close)
-            except EOFError:
-                pass
-            return socket.close_code, reason
+    async def send(self, text):
+        await self.socket.send_str(text)
+
+    async def ping(self):
+        await self.socket.ping(b"from Python")
+        pong = await self.socket.receive()
+        assert pong.type is self.kinds.PONG and bytes(pong.data) == b"from Python"
+
+    async def close(self, code, reason):
+        self.reason = reason
+        await self.socket.close(code=code, message=reason.encode())
+
+    def ending(self):
+        return {"code": self.socket.close_code, "reason": self.reason}
 
 
 def registration(token):
@@ -65,31 +96,28 @@ def registration(token):
     return message if token is None else {**message, "authToken": token}
 
 
+async def obey(socket, message):
+    kind = message["type"]
+    if kind == "please_beat":
+        await socket.send(json.dumps({"type": "heartbeat", "workerId": "python", "timestamp": "now"}))
+    elif kind == "please_ping":
+        await socket.ping()
+        await socket.send(json.dumps({"type": "pinged"}))
+    elif kind == "please_close":
+        await socket.close(4000, "as asked")
+        raise Closed
+    else:
+        await socket.send(json.dumps({"type": "got", "message": message}))
+
+
 async def main(library, url, token=None):
-    async def serve(receive, send, ping, close):
-        await send(json.dumps(registration(token)))
-        while True:
-            message = json.loads(await receive())
-            if message["type"] == "work":
-                await send(json.dumps({"type": "done", "payload": message["payload"]}))
-            elif message["type"] == "please_beat":
-                beat = {"type": "heartbeat", "workerId": "python", "timestamp": "2026-01-01T00:00:00Z"}
-                await send(json.dumps(beat))
-            elif message["type"] == "please_ping":
-                await ping()
-                await send(json.dumps({"type": "pinged"}))
-            elif message["type"] == "please_close":
-                await close(4000, "as asked")
-                raise_closed(library)
-            else:
-                await send(json.dumps({"type": "got", "message": message}))
-
-    code, reason = await {"websockets": with_websockets, "aiohttp": with_aiohttp}[library](url, serve)
-    print(json.dumps({"code": code, "reason": reason}))
-
-
-def raise_closed(library):
-    raise EOFError if library == "aiohttp" else asyncio.CancelledError
+    async with {"websockets": WithWebsockets, "aiohttp": WithAiohttp}[library](url) as socket:
+        try:
+            await socket.send(json.dumps(registration(token)))
+            while True:
+                await obey(socket, json.loads(await socket.receive()))
+        except Closed:
+            print(json.dumps(socket.ending()))
 
 
 asyncio.run(main(*sys.argv[1:]))

@@ -43,6 +43,8 @@ export function members(): void {
     | "dispatch"
     | "listWorkers"
     | "availableSlots"
+    | "addHttpHandler"
+    | "addWebSocketEndpoint"
   >();
   // @ts-expect-error dispatch sends
   server.send("worker-1", { type: "stop" });

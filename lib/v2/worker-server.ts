@@ -1,5 +1,10 @@
 import type { DispatchRequest, WorkerMessage } from "../dispatch/types.js";
-import type { StopOptions, WorkerServerOptions } from "../types.js";
+import type {
+  HttpRequestHandler,
+  StopOptions,
+  WebSocketConnectionHandler,
+  WorkerServerOptions,
+} from "../types.js";
 import { WorkerServer as FullWorkerServer } from "../worker-server.js";
 import { forInfos } from "./snapshot-handlers.js";
 import type {
@@ -121,5 +126,21 @@ export class WorkerServer {
   /** Requests that the available workers for a model (and category) still take. */
   availableSlots(model: string, category?: string): number {
     return this.#server.availableSlots(model, category);
+  }
+
+  /**
+   * Adds a handler for HTTP requests. Handlers are asked in order until one answers true; what one throws is logged and
+   * the next is asked. They stay when the server is stopped.
+   */
+  addHttpHandler(handler: HttpRequestHandler): void {
+    this.#server.addHttpHandler(handler);
+  }
+
+  /**
+   * Serves WebSockets whose request target is exactly `path`; they are sockets of the `ws` package and no workers. The
+   * same path again replaces the handler. `stop` closes them and forgets the endpoint.
+   */
+  addWebSocketEndpoint(path: string, handler: WebSocketConnectionHandler): void {
+    this.#server.addWebSocketEndpoint(path, handler);
   }
 }
