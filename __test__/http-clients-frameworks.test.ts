@@ -148,7 +148,7 @@ async function withFastify(): Promise<Application> {
     },
   });
   app.addHook("onSend", async (req, reply) => void reply.header("X-Ip", req.ip));
-  app.get("/items/:id", async (req) => ({ ...(req.params as object), ...(req.query as object) }));
+  app.get("/items/:id", (req, reply) => reply.send({ ...(req.params as object), ...(req.query as object) }));
   app.post("/items", async (req, reply) => reply.code(201).send(req.body));
   app.get("/moved", async (_req, reply) => reply.redirect("/items/1"));
   app.get("/text", async () => "text");

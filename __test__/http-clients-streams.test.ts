@@ -65,9 +65,8 @@ describe("fetch of undici", () => {
     body.push("first");
 
     const response = await fetch(url, { method: "POST", body, duplex: "half", dispatcher });
-    const parts = Readable.fromWeb(response.body as never)
-      .setEncoding("utf8")
-      [Symbol.asyncIterator]();
+    const answer = Readable.fromWeb(response.body as never).setEncoding("utf8");
+    const parts = answer[Symbol.asyncIterator]();
 
     expect((await parts.next()).value).toBe("first");
     body.push("second");

@@ -171,7 +171,7 @@ function takeSpare(length: number): Buffer {
   const bytes = memory.spare.subarray(0, length);
   if (length < READ_BYTES / 2) return Buffer.from(bytes);
   memory.spare = Buffer.allocUnsafeSlow(READ_BYTES);
-  memory.ballast = new Array(Math.ceil(length / READ_BYTES_PER_BALLAST));
+  memory.ballast = Array(Math.ceil(length / READ_BYTES_PER_BALLAST));
   return bytes;
 }
 

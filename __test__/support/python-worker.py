@@ -4,6 +4,7 @@ It does what the server's messages ask for, and ends by printing how its connect
 """
 
 import asyncio
+import contextlib
 import json
 import sys
 
@@ -33,7 +34,9 @@ class WithWebsockets:
             raise Closed from None
 
     async def send(self, text):
-        await self.socket.send(text)
+        # To a connection that is over: what is received next says so.
+        with contextlib.suppress(self.over):
+            await self.socket.send(text)
 
     async def ping(self):
         await (await self.socket.ping("from Python"))
@@ -71,7 +74,9 @@ class WithAiohttp:
         raise Closed
 
     async def send(self, text):
-        await self.socket.send_str(text)
+        # To a connection that is over: what is received next says so.
+        with contextlib.suppress(ConnectionResetError):
+            await self.socket.send_str(text)
 
     async def ping(self):
         await self.socket.ping(b"from Python")

@@ -23,7 +23,12 @@ export const checks = {
   },
   cargo: {
     needs: nothing,
-    run: () => counted("cargo", ["test", "--workspace", "--no-fail-fast"], cargoCounts),
+    run: () =>
+      counted(
+        "cargo",
+        ["test", "--workspace", "--no-fail-fast", "--features=worker-server/fault-injection"],
+        cargoCounts,
+      ),
   },
   prettier: { needs: nothing, run: () => single(tool("prettier"), ["--check", "."]) },
   scripts: { needs: nothing, run: scriptTests },
