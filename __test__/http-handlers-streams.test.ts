@@ -204,6 +204,18 @@ describe("a connection", () => {
     expect(ports.size).toBe(1);
   });
 
+  test("is closed when it was idle for 5 s", async () => {
+    const { port } = await serve((_req, res) => res.end());
+    const client = await RawClient.open(port);
+    client.get();
+    await client.received("\r\n\r\n");
+    const answered = performance.now();
+
+    await client.closed;
+
+    expect(performance.now() - answered).toBeGreaterThan(4_900);
+  });
+
   test("is closed behind an answer that says so", async () => {
     const { port } = await serve((_req, res) => res.setHeader("Connection", "close").end("last"));
     const client = await RawClient.open(port);

@@ -125,6 +125,23 @@ test("has the dispatch API under a path of its own", async () => {
   expect(JSON.parse(output)).toEqual({ listening: true, names: ["WorkerServer", "WorkerStatus"] });
 });
 
+test.each(["", ".js"])("has the deep paths of version 1.0.12%s", async (suffix) => {
+  const output = await program(
+    "deep.cjs",
+    `const root = require("worker-server-native");
+     const from = (path) => require("worker-server-native/dist/" + path + "${suffix}");
+     const same = [
+       from("ConnectionHandler").ConnectionHandler === root.ConnectionHandler,
+       from("WorkerPool").WorkerPool === root.WorkerPool,
+       from("WorkerPool").toWorkerInfo === root.toWorkerInfo,
+       from("safeCompare").safeCompare === root.safeCompare,
+       from("types").WorkerStatus === root.WorkerStatus,
+     ];
+     console.log(same.join());`,
+  );
+  expect(output).toBe("true,true,true,true,true");
+});
+
 test("tells its version, and nothing of its insides", async () => {
   const { version } = JSON.parse(await readFile(path.join(projectFolder, "package.json"), "utf8"));
   const output = await program(

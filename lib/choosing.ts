@@ -2,7 +2,7 @@
  * Choosing among workers that are plain objects: the rules of the native pool, read off the objects themselves.
  *
  * Any field may have been edited since the last question, so each question has to read what it depends on anyway; there
- * is nothing left that a copy on the native side could save. See docs/decisions/0004-plain-workers.md.
+ * is nothing left that a copy on the native side could save. See docs/decisions/0005-plain-workers.md.
  */
 import type { ConnectedWorker, ModelInfo } from "./types.js";
 import { WorkerStatus } from "./worker-status.js";
@@ -73,7 +73,10 @@ function isAtLimit({ capabilities, categoryActiveRequests }: ConnectedWorker, ca
 }
 
 function freeInCategory({ capabilities, categoryActiveRequests }: ConnectedWorker, category: string): number {
-  const limit = capabilities.concurrencyLimits?.[category];
-  if (limit === undefined || !Object.hasOwn(capabilities.concurrencyLimits!, category)) return Infinity;
+  const limits = capabilities.concurrencyLimits;
+  const limit = limits?.[category];
+  // What every object inherits is no number; and to ask whether a key is its own takes as long as all the rest.
+  if (limit === undefined || (typeof limit !== "number" && !Object.hasOwn(limits!, category)))
+    return Infinity;
   return limit - (categoryActiveRequests.get(category) ?? 0);
 }
