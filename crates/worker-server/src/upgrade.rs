@@ -26,6 +26,7 @@ pub(crate) async fn serve(
     run: Arc<Run>,
 ) {
     let mut bytes = Vec::new();
+    let mut is_kept_alive = false;
     loop {
         let head = tokio::select! {
             // An upgrade in progress is not worth waiting for.
@@ -51,11 +52,14 @@ pub(crate) async fn serve(
                 if !write_answer(&stream, answer.as_bytes(), &shared, &run).await || !keep_alive {
                     return;
                 }
+                is_kept_alive = true;
             }
             Ok(Ok(Some(Kind::Other))) => {
                 return bridge::serve(stream, addresses, bytes, shared, run).await;
             }
             Ok(Ok(None) | Err(_)) => return,
+            // Idle since its last answer: nothing is late.
+            Err(_) if is_kept_alive && bytes.is_empty() => return,
             Err(_) => {
                 shared.counters.request_head_timeouts.increment();
                 let refusal = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n";

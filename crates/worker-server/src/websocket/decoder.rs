@@ -242,23 +242,30 @@ impl Decoder {
                 Some(opcode)
             }
             OpCode::Data(data) => {
-                self.open_data(data, len)?;
+                self.continue_or_begin(data)?;
                 None
             }
         };
-        // Checked last, so that the more telling error wins.
         let mask = header.mask.ok_or(UNMASKED)?;
+        if control.is_none() {
+            self.grow_by(len)?;
+        }
         let remaining = usize::try_from(len).map_err(|_| TOO_LARGE)?;
         Ok(OpenFrame { is_final: header.is_final, control, remaining, mask, offset: 0 })
     }
 
-    fn open_data(&mut self, data: Data, len: u64) -> Result<(), ProtocolError> {
+    fn continue_or_begin(&mut self, data: Data) -> Result<(), ProtocolError> {
         match (data, self.kind) {
             (Data::Continue, Some(_)) => {}
             (Data::Text, None) => self.kind = Some(Kind::Text),
             (Data::Binary, None) => self.kind = Some(Kind::Binary),
             _ => return Err(BAD_OPCODE),
         }
+        Ok(())
+    }
+
+    /// Checks the bounds of the message before another frame's payload arrives.
+    fn grow_by(&mut self, len: u64) -> Result<(), ProtocolError> {
         if (self.message.len() as u64).saturating_add(len) > self.max_message as u64 {
             return Err(TOO_LARGE);
         }
