@@ -15,24 +15,22 @@ const withCategories = {
   trackReleaseCategory: "track+release, category, ns",
 };
 
-/** The server's own calls with so many workers, with 1 and 50 models each, and with categories. */
+/** The server's own calls with so many workers, of which each has one of 1 or 50 models, and with categories. */
 export function callCases(scale) {
   const { quick } = scale;
   const crowds = fitting(quick ? [10, 1000, 10_000] : [10, 100, 1000, 10_000, 100_000], scale);
-  return crowds.flatMap((workers) => [
-    timed(workers, "1 model", { models: 1 }, calls, quick),
-    ...(quick && workers !== 1000
-      ? []
-      : [
-          timed(workers, "50 models", { models: 50 }, calls, quick),
-          timed(workers, "categories", { models: 1, limits: true }, withCategories, quick),
-        ]),
-  ]);
+  return crowds.flatMap((workers) => {
+    const one = timed(workers, "1 model", { models: 1 }, calls, quick);
+    if (quick && workers !== 1000) return one;
+    const many = timed(workers, "50 models", { models: 50 }, calls, quick);
+    return [one, many, timed(workers, "categories", { models: 1, limits: true }, withCategories, quick)];
+  });
 }
 
 function timed(workers, kind, options, names, quick) {
   return {
     id: `calls/${workers.toLocaleString("en-US")} workers, ${kind}`,
+    workers,
     figures: Object.entries(names).map(([key, title]) => ({ key, title, speed: true, costless: true })),
     run: driven("calls", { workers, calls: Object.keys(names).join(","), ms: quick ? 10 : 30, ...options }),
   };

@@ -13,7 +13,8 @@ import { upstreamCases } from "./upstream.mjs";
 const reserved = 100;
 
 /**
- * All cases. Each has an `id` to choose it by, a title, the figures to show, who takes part (`contenders`), and `run(name)`.
+ * All cases. Each has an `id` to choose it by, the figures to show, and `run(name)`; some have `contenders`, who takes part
+ * (default: ours and the peer), and `rounds`.
  * `limit` is how many descriptors a process may have.
  */
 export function allCases({ quick, limit }) {
@@ -30,9 +31,7 @@ export function allCases({ quick, limit }) {
     httpCases,
     sizeCases,
   ];
-  return makers
-    .flatMap((make) => make(scale))
-    .map((one) => ({ contenders: ["ours", "peer"], title: one.id, ...one }));
+  return makers.flatMap((make) => make(scale));
 }
 
 /** The numbers of workers that fit; what does not fit becomes as many as do. */

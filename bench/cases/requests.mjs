@@ -14,7 +14,7 @@ export function requestCases({ quick }) {
     { id: "requests/16 workers, 64 in flight", workers: 16, inflight: 4 },
     { id: "requests/256 workers, 1,024 in flight", workers: 256, inflight: 4 },
     { id: "requests/64 workers, 10,000 a second", workers: 64, rate: 10_000 },
-    { id: "requests/selected among 1,000 workers", workers: 1000, inflight: 1, pick: true },
+    { id: "requests/selected among 1,000 workers", workers: 1000, inflight: 1, select: true },
   ];
   return all.filter((_, index) => !quick || index !== 2).map((one) => requests(one, timing));
 }

@@ -23,6 +23,8 @@ export async function buildAll() {
 async function installPeer() {
   if (existsSync(inProject("bench/node_modules/bufferutil"))) return;
   const cwd = inProject("bench");
-  const code = await show("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], { cwd });
+  const code = await show("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd,
+  });
   if (code !== 0) throw new Refusal("`npm ci` in bench failed (its output is above).");
 }

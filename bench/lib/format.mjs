@@ -9,7 +9,7 @@ export function number(value) {
 }
 
 export function times(value) {
-  return value === undefined ? "-" : `${number(value)}x`;
+  return Number.isFinite(value) ? `${number(value)}x` : "-";
 }
 
 export function percent(value) {
@@ -17,5 +17,7 @@ export function percent(value) {
 }
 
 export function range(summary) {
-  return summary === undefined ? "-" : `${number(summary.median)} (${number(summary.min)}–${number(summary.max)})`;
+  return summary === undefined
+    ? "-"
+    : `${number(summary.median)} (${number(summary.min)}–${number(summary.max)})`;
 }

@@ -9,7 +9,7 @@ export async function measure(one, { rounds }) {
   const samples = { ours: [], peer: [], helped: [] };
   const faults = [];
   for (let round = 0; round < (one.rounds ?? rounds); round++) {
-    for (const name of one.contenders) {
+    for (const name of one.contenders ?? ["ours", "peer"]) {
       if (name === "helped" && round > 0) continue;
       try {
         const { figures, costs, faults: found } = await one.run(name);
@@ -20,8 +20,8 @@ export async function measure(one, { rounds }) {
       }
     }
   }
-  const { id, title, figures } = one;
-  return { id, title, figures, samples, faults };
+  const { id, workers, figures } = one;
+  return { id, workers, figures, samples, faults };
 }
 
 /** How a case is run that is one command of the generator against a new server. */

@@ -21,7 +21,9 @@ export class Results {
 
   get heading() {
     const { cpu, cores, node, ws, bufferutil, commit, loadBefore } = this.machine;
-    const noise = isBusy(this.machine) ? `; load ${loadBefore}: others use this machine, figures are noisy` : "";
+    const noise = isBusy(this.machine)
+      ? `; load ${loadBefore}: others use this machine, figures are noisy`
+      : "";
     return `${commit} on ${cores} x ${cpu}, Node ${node}, ws ${ws} (bufferutil ${bufferutil}), ${this.rounds} rounds${noise}`;
   }
 

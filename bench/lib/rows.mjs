@@ -3,7 +3,7 @@ import { ratio, summary } from "./statistics.mjs";
 
 /** The table's columns: a title, a width in the terminal, and what stands there. */
 const columns = [
-  ["case", 50, ({ title }) => title],
+  ["case", 50, ({ title, id }) => title ?? id],
   ["figure", 22, (_, figure) => figure.title],
   ["ours (min–max)", 28, ({ samples }, { key }) => range(summary(samples.ours, key))],
   ["peer (min–max)", 28, ({ samples }, { key }) => range(summary(samples.peer, key))],

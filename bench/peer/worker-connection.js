@@ -11,9 +11,12 @@ export class WorkerConnection {
   constructor(socket, home) {
     this.#socket = socket;
     this.#home = home;
-    socket.on("message", (data) => this.#receive(data));
-    socket.on("close", () => this.#closed());
-    socket.on("error", (error) => console.error("socket error:", error.message));
+  }
+
+  listen() {
+    this.#socket.on("message", (data) => this.#receive(data));
+    this.#socket.on("close", () => this.#closed());
+    this.#socket.on("error", (error) => console.error("socket error:", error.message));
   }
 
   #receive(data) {

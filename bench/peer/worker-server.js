@@ -118,13 +118,14 @@ export class WorkerServer {
   }
 
   #accept(socket) {
-    new WorkerConnection(socket, {
+    const connection = new WorkerConnection(socket, {
       pool: this.#pool,
       options: this.#options,
       onConnected: (worker) => this.#connected.call(toInfo(worker)),
       onDisconnected: (worker) => this.#disconnected.call(toInfo(worker), new Set(worker.pending)),
       onMessage: (worker, message) => this.#messages.get(message.type)?.call(toInfo(worker), message),
     });
+    connection.listen();
   }
 
   #answer(req, res) {

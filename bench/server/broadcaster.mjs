@@ -8,23 +8,29 @@ export class Broadcaster {
   /** Of the last `send`. */
   sending = { beginNs: 0, callMs: 0 };
   #server;
-  #ids;
+  #roster;
   #seq = 0;
 
-  constructor(server, ids) {
+  constructor(server, roster) {
     this.#server = server;
-    this.#ids = ids;
+    this.#roster = roster;
   }
 
-  /** One message to everyone: when the call began (CLOCK_MONOTONIC) and how long it took. */
-  async broadcast({ size }) {
-    const message = this.#message(payload(size));
+  /** Messages to everyone, one per turn: when that began (CLOCK_MONOTONIC) and how long the calls took. */
+  async broadcast({ size, count }) {
+    const filling = payload(size);
     // Not in the turn of the control request.
     await turn();
     const beginNs = monotonicNs();
-    const began = performance.now();
-    this.#server.broadcast(message);
-    return { beginNs, callMs: performance.now() - began };
+    let callMs = 0;
+    for (let left = Number(count); left > 0; left--) {
+      const message = this.#message(filling);
+      const began = performance.now();
+      this.#server.broadcast(message);
+      callMs += performance.now() - began;
+      if (left > 1) await turn();
+    }
+    return { beginNs, callMs };
   }
 
   /** Begins to send `count` messages, one worker after the other. */
@@ -33,7 +39,7 @@ export class Broadcaster {
   }
 
   async #sendAll(count, size) {
-    const ids = [...this.#ids];
+    const ids = this.#roster.all;
     const filling = payload(size);
     this.sending = { beginNs: monotonicNs(), callMs: 0 };
     for (let sent = 0; sent < count;) {

@@ -1,38 +1,47 @@
-/** Times the server's synchronous calls, with the workers that are there. */
-const MODEL = "sonnet-3.5";
+/*
+ * Times the server's synchronous calls, with the workers that are there. What is asked for is a different model each time
+ * if the workers have several.
+ */
 const CATEGORY = "local";
 const ROUNDS = 5;
 
 /** Keeps results from being optimised away. */
-let sink;
+const kept = { result: undefined };
 
 /** Nanoseconds per call by the call's name; the median of some rounds of `ms` each. `calls`: only those. */
-export function timeCalls(server, ids, { ms, calls }) {
-  const all = measurements(server, ids, Number(ms));
+export function timeCalls(server, ids, { ms, calls, models }) {
+  const all = measurements(server, ids, Number(ms), modelNames(Number(models)));
   const names = calls ? calls.split(",") : Object.keys(all);
   return Object.fromEntries(names.map((name) => [name, all[name]()]));
 }
 
-function measurements(server, ids, ms) {
+function measurements(server, ids, ms, names) {
+  let asked = 0;
+  const model = () => names[asked++ % names.length];
   return {
-    select: () => time(ms, () => (sink = server.getAvailableWorker(MODEL))),
-    selectCategory: () => time(ms, () => (sink = server.getAvailableWorker(MODEL, CATEGORY))),
-    selectNone: () => time(ms, () => (sink = server.getAvailableWorker("no-such-model"))),
-    slots: () => time(ms, () => (sink = server.getAvailableSlotCount(MODEL))),
-    slotsCategory: () => time(ms, () => (sink = server.getAvailableSlotCount(MODEL, CATEGORY))),
-    info: () => time(ms, () => (sink = server.getWorkerInfo())),
+    select: () => time(ms, () => (kept.result = server.getAvailableWorker(model()))),
+    selectCategory: () => time(ms, () => (kept.result = server.getAvailableWorker(model(), CATEGORY))),
+    selectNone: () => time(ms, () => (kept.result = server.getAvailableWorker("no-such-model"))),
+    slots: () => time(ms, () => (kept.result = server.getAvailableSlotCount(model()))),
+    slotsCategory: () => time(ms, () => (kept.result = server.getAvailableSlotCount(model(), CATEGORY))),
+    info: () => time(ms, () => (kept.result = server.getWorkerInfo())),
     trackRelease: () => timeTracking(server, ids, ms, undefined),
     trackReleaseCategory: () => timeTracking(server, ids, ms, CATEGORY),
-    cycle: () => timeCycle(server, ms),
+    cycle: () => timeCycle(server, ms, model),
   };
 }
 
+/** As the generator names them. */
+function modelNames(count) {
+  return Array.from({ length: count }, (_, number) => `model-${String(number).padStart(2, "0")}`);
+}
+
 /** What an application does for a request: select, track, release. */
-function timeCycle(server, ms) {
+function timeCycle(server, ms, model) {
   let number = 0;
   return time(ms, () => {
     const requestId = `request-${number++ % 10_000}`;
-    server.trackRequest(server.getAvailableWorker(MODEL).id, requestId);
+    server.trackRequest(server.getAvailableWorker(model()).id, requestId);
     server.releaseRequest(requestId, { incrementCompleted: true });
   });
 }

@@ -8,10 +8,11 @@
  */
 import { pathToFileURL } from "node:url";
 import { Broadcaster } from "./broadcaster.mjs";
-import { listenForControl } from "./control.mjs";
-import { Requests } from "./requests.mjs";
 import { timeCalls } from "./calls.mjs";
+import { listenForControl } from "./control.mjs";
 import { collectGarbage, processStats } from "./process-stats.mjs";
+import { Requests } from "./requests.mjs";
+import { Roster } from "./roster.mjs";
 
 const { MODULE, PORT, CONTROL_PORT, TOKEN, HEALTH_PATH } = process.env;
 const { WorkerServer } = await import(pathToFileURL(MODULE).href);
@@ -22,21 +23,17 @@ const server = new WorkerServer({
   heartbeatTimeoutMs: 3_600_000,
   healthPath: HEALTH_PATH,
 });
-/** `pending`: requests that workers left unanswered when they went. */
-const counters = { connected: 0, disconnected: 0, messages: 0, completed: 0, pending: 0, bad: 0 };
-/** Of those who are connected. */
-const ids = new Set();
-const requests = new Requests(server, ids, counters);
-const broadcaster = new Broadcaster(server, ids);
+/** `pending`: requests that workers left unanswered when they went; `refused`: sends that returned false. */
+const counters = { messages: 0, completed: 0, pending: 0, refused: 0, bad: 0 };
+const roster = new Roster();
+const requests = new Requests(server, roster, counters);
+const broadcaster = new Broadcaster(server, roster);
 
-server.onWorkerConnected((worker) => {
-  counters.connected++;
-  ids.add(worker.id);
-});
+server.onWorkerConnected((worker) => roster.add(worker.id));
 server.onWorkerDisconnected((worker, pending) => {
-  counters.disconnected++;
   counters.pending += pending.size;
-  ids.delete(worker.id);
+  requests.forget(pending);
+  roster.remove(worker.id);
 });
 server.onWorkerMessage("work_progress", (worker, message) => {
   counters.messages++;
@@ -62,9 +59,10 @@ await listenForControl(Number(CONTROL_PORT), {
     send: broadcaster.sending,
   }),
   "/gc": collectGarbage,
-  "/calls": (query) => timeCalls(server, [...ids], query),
+  "/calls": (query) => timeCalls(server, roster.all, query),
   "/latency/reset": () => requests.latency.reset(),
-  "/requests/start": (query) => requests.start(query),
+  "/requests/loop": (query) => requests.loop(query),
+  "/requests/pace": (query) => requests.pace(query),
   "/requests/stop": () => requests.stop(),
   "/send": (query) => broadcaster.send(query),
   "/broadcast": (query) => broadcaster.broadcast(query),

@@ -2,7 +2,7 @@ import { Latency } from "./latency.mjs";
 
 /** Length of a request without its payload: {"type":"work_request","requestId":"000000:0000","payload":""}. */
 const EMPTY = 64;
-const MODEL = "sonnet-3.5";
+const MODEL = "model-00";
 
 /**
  * Hands out requests and takes the answers, as an application does: track, send, release.
@@ -14,19 +14,18 @@ export class Requests {
   latency = new Latency();
   dispatched = 0;
   #server;
-  #ids;
+  #roster;
   #counters;
-  #isRunning = false;
-  #isPicking = false;
   #payload = "";
   /** Each request in flight by its id: when it was sent, and to whom. */
   #inFlight = new Map();
-  #next = 0;
+  /** Called when one was answered, with the worker's id. */
+  #onAnswer = () => {};
   #timer;
 
-  constructor(server, ids, counters) {
+  constructor(server, roster, counters) {
     this.#server = server;
-    this.#ids = ids;
+    this.#roster = roster;
     this.#counters = counters;
   }
 
@@ -34,19 +33,32 @@ export class Requests {
     return this.#inFlight.size;
   }
 
-  /** `pick`: asks the server for a worker each time, instead of staying with the one that has answered. */
-  start({ inflight, size, rate, pick }) {
-    this.#isRunning = true;
-    this.#isPicking = pick === "true";
-    this.#payload = "x".repeat(Math.max(0, Number(size) - EMPTY));
-    const ids = [...this.#ids];
-    if (Number(rate) > 0) return this.#pace(Number(rate), ids);
-    const first = ids.flatMap((id) => Array(Number(inflight)).fill(id));
+  /** A closed loop; with `select` the server is asked who gets the next request, instead of the one who has answered. */
+  loop({ inflight, size, select }) {
+    this.#payload = payload(size);
+    this.#onAnswer = (id) => this.#dispatch(select === "true" ? this.#selected() : id);
+    const first = this.#roster.all.flatMap((id) => Array(Number(inflight)).fill(id));
     setImmediate(() => first.forEach((id) => this.#dispatch(id)));
   }
 
+  /** So many a second, by turns to one after the other and to those whom the server selects; at most `most` in flight. */
+  pace({ rate, size, most }) {
+    this.#payload = payload(size);
+    const perMs = Number(rate) / 1000;
+    const begin = performance.now();
+    let done = 0;
+    this.#timer = setInterval(() => {
+      const due = Math.floor((performance.now() - begin) * perMs);
+      for (; done < due && this.#inFlight.size < Number(most); done++) {
+        this.#dispatch(done % 2 === 0 ? this.#roster.next() : this.#selected());
+      }
+      // What there was no room for is not made up for.
+      done = due;
+    }, 1);
+  }
+
   stop() {
-    this.#isRunning = false;
+    this.#onAnswer = () => {};
     clearInterval(this.#timer);
   }
 
@@ -60,31 +72,45 @@ export class Requests {
     this.#inFlight.delete(requestId);
     this.#counters.completed++;
     this.#server.releaseRequest(requestId, { incrementCompleted: true });
-    if (this.#isRunning && this.#timer === undefined) this.#dispatch(request.workerId);
+    this.#onAnswer(request.workerId);
   }
 
-  /** What is due each millisecond, for one worker after the other. */
-  #pace(rate, ids) {
-    const begin = performance.now();
-    let done = 0;
-    this.#timer = setInterval(() => {
-      const due = Math.floor(((performance.now() - begin) * rate) / 1000);
-      for (; done < due; done++) this.#dispatch(ids[done % ids.length]);
-    }, 1);
+  /** Those of a worker that has gone. */
+  forget(requestIds) {
+    for (const id of requestIds) this.#inFlight.delete(id);
+  }
+
+  #selected() {
+    return this.#server.getAvailableWorker(MODEL)?.id;
   }
 
   #dispatch(workerId) {
-    const id = this.#isPicking ? this.#server.getAvailableWorker(MODEL)?.id : workerId;
-    if (id === undefined) {
+    if (workerId === undefined) {
       this.#counters.bad++;
       return;
     }
-    const number = this.#next++;
-    const requestId = `${String(number % 1_000_000).padStart(6, "0")}:${String(number % 10_000).padStart(4, "0")}`;
-    this.#server.trackRequest(id, requestId);
-    this.#inFlight.set(requestId, { sentAt: performance.now(), workerId: id });
-    this.dispatched++;
+    const requestId = nameOf(this.dispatched);
+    this.#server.trackRequest(workerId, requestId);
+    this.#inFlight.set(requestId, { sentAt: performance.now(), workerId });
     const message = { type: "work_request", requestId, payload: this.#payload };
-    if (!this.#server.send(id, message)) this.#counters.bad++;
+    if (this.#server.send(workerId, message)) this.dispatched++;
+    else this.#refused(requestId);
   }
+
+  /** A worker that is leaving takes no more. */
+  #refused(requestId) {
+    this.#counters.refused++;
+    this.#inFlight.delete(requestId);
+    this.#server.releaseRequest(requestId);
+  }
+}
+
+function payload(size) {
+  return "x".repeat(Math.max(0, Number(size) - EMPTY));
+}
+
+/** Always of the same length; comes again when those of that name are long done. */
+function nameOf(number) {
+  const digits = String(number % 10_000_000_000).padStart(10, "0");
+  return `${digits.slice(0, 6)}:${digits.slice(6)}`;
 }

@@ -27,15 +27,15 @@ use crate::{args::Args, control::Control, target::Target};
 const USAGE: &str = "\
 usage: loadgen COMMAND [--name value ...]
   upstream      --workers --size --batch (frames per write) --shape ascii|text --seconds --warmup
-  requests      --workers --inflight --size --rate (a second; 0: closed loop) --pick --seconds --warmup
+  requests      --workers --inflight --size --rate (a second; 0: closed loop) --select --seconds --warmup
   send          --workers --count --size
-  broadcast     --workers --count --size
+  broadcast     --workers --row (broadcasts in a row) --count (rows) --size
   registrations --workers --parallel
   memory        --workers --message (bytes that each sends once; 0: none)
   heartbeats    --workers --rate (a second; 0: closed loop) --seconds --warmup
   calls         --workers --calls a,b,... (the server times its own calls)
   http          --connections --path --seconds --warmup --block (ms that the JavaScript thread is blocked)
-  soak          --workers --rate --churn (workers replaced a second) --seconds --every
+  soak          --workers --rate --most (in flight) --churn (workers replaced a second) --seconds
 for all: --server --control --token --first --models --capacity --limits";
 
 /// An error that is a sentence.

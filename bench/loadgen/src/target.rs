@@ -18,6 +18,7 @@ pub struct Target {
     /// SO_SNDBUF of each connection, which bounds what lies unread in the kernel.
     pub send_buffer: Option<u32>,
     token: Option<String>,
+    /// How many different ones there are in the crowd; each worker has one.
     models: usize,
     capacity: usize,
     with_limits: bool,
@@ -56,7 +57,7 @@ impl Target {
     /// What it sends first.
     pub fn registration(&self, index: usize) -> String {
         let mut capabilities = json!({
-            "models": (0..self.models).map(model).collect::<Value>(),
+            "models": [model((self.first + index) % self.models)],
             "maxConcurrentRequests": self.capacity,
         });
         if self.with_limits {
@@ -76,9 +77,9 @@ impl Target {
     }
 }
 
-/// Everybody has the model that the server's scripts ask for; the others are there to be looked through.
+/// One of the models in the crowd; bench/server/calls.mjs asks for them by the same names.
 fn model(number: usize) -> Value {
-    let id = if number == 0 { "sonnet-3.5".to_owned() } else { format!("model-{number}") };
+    let id = format!("model-{number:02}");
     json!({
         "modelId": id,
         "displayName": format!("Model {id}"),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, io, time::Instant};
 
 use serde_json::{Map, Value, json};
 
-use crate::control::Control;
+use crate::{control::Control, time::sleep_ms};
 
 /// The start of a stretch of time.
 pub struct Window {
@@ -37,6 +37,8 @@ impl Window {
     /// here and after it at the end.
     pub async fn begin(control: &Control) -> io::Result<Self> {
         let stats = control.get("/stats").await?;
+        // The server is not done with a request when its answer is here.
+        sleep_ms(5).await;
         let cpu = Cpu::read(&stats);
         Ok(Self { stats, cpu })
     }

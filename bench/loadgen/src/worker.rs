@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
     net::{TcpSocket, TcpStream},
 };
 
@@ -89,7 +89,12 @@ impl Worker {
     pub fn try_read(&mut self, on_event: &mut impl FnMut(Event)) -> io::Result<bool> {
         SCRATCH.with_borrow_mut(|buffer| match self.stream.try_read(buffer) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(length) => self.take(&buffer[..length], on_event).map(|()| true),
+            Ok(length) => {
+                if length < buffer.len() {
+                    self.forget_readiness();
+                }
+                self.take(&buffer[..length], on_event).map(|()| true)
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),
         })
@@ -98,6 +103,13 @@ impl Worker {
     /// Reads and forgets what the server sends, until the connection ends.
     pub async fn drain(mut self) {
         while self.read(|_| ()).await.is_ok() && self.closed.is_none() {}
+    }
+
+    /// Spares the read that would only find out that there is nothing more: with edge-triggered
+    /// readiness, what comes later is told anew.
+    fn forget_readiness(&self) {
+        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = self.stream.try_io(Interest::READABLE, nothing);
     }
 
     fn take(&mut self, data: &[u8], on_event: &mut impl FnMut(Event)) -> io::Result<()> {

@@ -1,4 +1,5 @@
-//! `broadcast`: one message to everyone, the next when the last one has it.
+//! `broadcast`: one message to everyone, or several in a row, one per turn of the server's event
+//! loop; the next when the last one has arrived.
 
 use std::{cell::Cell, io, rc::Rc, time::Duration};
 
@@ -17,13 +18,14 @@ use crate::{
     ws::Event,
 };
 
-/// Rounds that only make the server's code warm.
-const WARMUP: usize = 20;
+/// Rows that only make the server's code warm.
+const WARMUP: usize = 10;
 
 #[derive(Default)]
 struct Arrived {
     expected: Cell<u64>,
     count: Cell<u64>,
+    last_ns: Cell<u64>,
     lost: Cell<u32>,
     everywhere: Notify,
 }
@@ -32,6 +34,7 @@ struct Arrived {
 pub async fn run(args: &Args, target: &Target, control: &Control) -> io::Result<Report> {
     let workers: usize = args.get("workers", 1000)?;
     let count: usize = args.get("count", 50)?;
+    let row: usize = args.get("row", 1)?;
     let size: usize = args.get("size", 100)?;
     args.refuse_unknown()?;
 
@@ -44,9 +47,9 @@ pub async fn run(args: &Args, target: &Target, control: &Control) -> io::Result<
             arrived.lost.set(arrived.lost.get() + 1);
         });
     }
-    let one = async || -> io::Result<(f64, f64)> {
-        arrived.expected.set(arrived.expected.get() + workers as u64);
-        let call: Value = control.get(&format!("/broadcast?size={size}")).await?;
+    let several = async || -> io::Result<(f64, f64)> {
+        arrived.expected.set(arrived.expected.get() + (workers * row) as u64);
+        let call: Value = control.get(&format!("/broadcast?size={size}&count={row}")).await?;
         let complete = async {
             while arrived.count.get() < arrived.expected.get() {
                 arrived.everywhere.notified().await;
@@ -54,15 +57,16 @@ pub async fn run(args: &Args, target: &Target, control: &Control) -> io::Result<
         };
         // What is missing is counted at the end.
         let _ = timeout(Duration::from_secs(20), complete).await;
-        Ok((number(&call, "callMs"), monotonic_ns() as f64 / 1e6 - number(&call, "beginNs") / 1e6))
+        let total_ms = (arrived.last_ns.get() as f64 - number(&call, "beginNs")) / 1e6;
+        Ok((number(&call, "callMs") / row as f64, total_ms / row as f64))
     };
     for _ in 0..WARMUP.min(count) {
-        one().await?;
+        several().await?;
     }
     let window = Window::begin(control).await?;
     let (mut blocked, mut total) = (Vec::new(), Vec::new());
     for _ in 0..count {
-        let (call_ms, total_ms) = one().await?;
+        let (call_ms, total_ms) = several().await?;
         blocked.push(call_ms);
         total.push(total_ms);
     }
@@ -70,7 +74,7 @@ pub async fn run(args: &Args, target: &Target, control: &Control) -> io::Result<
     Ok(Report::default()
         .figure("blocked_ms", median(blocked))
         .figure("total_ms", median(total))
-        .costs(&window, count as f64)
+        .costs(&window, (count * row) as f64)
         .fault("missing", (arrived.expected.get() - arrived.count.get()) as f64)
         .fault("connections_lost", arrived.lost.get()))
 }
@@ -82,6 +86,7 @@ async fn count_arrivals(mut worker: Worker, arrived: &Arrived) {
             worker.read(|event| count += u64::from(matches!(event, Event::Message(_)))).await;
         arrived.count.set(arrived.count.get() + count);
         if arrived.count.get() >= arrived.expected.get() {
+            arrived.last_ns.set(monotonic_ns());
             arrived.everywhere.notify_one();
         }
         if result.is_err() || worker.closed.is_some() {

@@ -18,12 +18,13 @@ pub async fn run(args: &Args, target: &Target, control: &Control) -> io::Result<
     let workers: usize = args.get("workers", 10)?;
     let ms: f64 = args.get("ms", 30.0)?;
     let calls = args.get("calls", String::new())?;
+    let models: usize = args.get("models", 1)?;
     args.refuse_unknown()?;
 
     let crowd = Crowd::open(target, workers, PARALLEL).await?;
     sleep_ms(200).await;
     let window = Window::begin(control).await?;
-    let times = control.get(&format!("/calls?ms={ms}&calls={calls}")).await?;
+    let times = control.get(&format!("/calls?ms={ms}&models={models}&calls={calls}")).await?;
     let window = window.end(control).await?;
     let figures = times.as_object().ok_or_else(|| fail("/calls: no object"))?;
     let report = Report::default()

@@ -8,6 +8,7 @@ mod memory;
 mod registrations;
 mod requests;
 mod send;
+mod soak;
 mod upstream;
 
 use std::io;
@@ -27,6 +28,7 @@ pub async fn run(args: &Args, target: &Target, control: &Control) -> io::Result<
         "memory" => memory::run(args, target, control).await?,
         "heartbeats" => heartbeats::run(args, target, control).await?,
         "calls" => calls::run(args, target, control).await?,
+        "soak" => soak::run(args, target, control).await?,
         "http" => http::run(args, target, control).await?,
         other => return Err(fail(format!("no such command: {other}"))),
     };

@@ -18,9 +18,12 @@ use crate::{
     ws::{Event, find_after},
 };
 
-const HEAD: &[u8] = br#"{"type":"work_complete","requestId":""#;
-const MIDDLE: &[u8] = br#"","result":""#;
-const TAIL: &[u8] = br#""}"#;
+pub(super) const HEAD: &[u8] = br#"{"type":"work_complete","requestId":""#;
+pub(super) const MIDDLE: &[u8] = br#"","result":""#;
+pub(super) const TAIL: &[u8] = br#""}"#;
+
+/// Requests in flight at most, where there is a rate: more is more than the server can do.
+const MOST: usize = 10_000;
 
 #[derive(Default)]
 struct Seen {
@@ -34,7 +37,7 @@ pub async fn run(args: &Args, target: &Target, control: &Control) -> io::Result<
     let inflight: usize = args.get("inflight", 4)?;
     let size: usize = args.get("size", 100)?;
     let rate: f64 = args.get("rate", 0.0)?;
-    let pick: bool = args.get("pick", false)?;
+    let select: bool = args.get("select", false)?;
     let warmup = args.get("warmup", 1000)?;
     let seconds: f64 = args.get("seconds", 5.0)?;
     args.refuse_unknown()?;
@@ -51,7 +54,10 @@ pub async fn run(args: &Args, target: &Target, control: &Control) -> io::Result<
             }
         });
     }
-    let start = format!("/requests/start?inflight={inflight}&size={size}&rate={rate}&pick={pick}");
+    let start = match rate {
+        0.0 => format!("/requests/loop?inflight={inflight}&size={size}&select={select}"),
+        _ => format!("/requests/pace?rate={rate}&size={size}&most={MOST}"),
+    };
     control.get(&start).await?;
     sleep_ms(warmup).await;
     control.get("/latency/reset").await?;
@@ -69,6 +75,7 @@ pub async fn run(args: &Args, target: &Target, control: &Control) -> io::Result<
     Ok(report
         .costs(&window, completed)
         .fault("bad", number(&end, "counters.bad"))
+        .fault("refused", number(&end, "counters.refused"))
         .fault("unanswered", number(&end, "outstanding"))
         .fault("strange", seen.strange.get())
         .fault("connections_lost", seen.lost.get()))
@@ -92,7 +99,7 @@ async fn answer(mut worker: Worker, result: &[u8], seen: &Seen) -> io::Result<()
     }
 }
 
-fn request_id(text: &[u8]) -> Option<&[u8]> {
+pub(super) fn request_id(text: &[u8]) -> Option<&[u8]> {
     let rest = &text[find_after(text, br#""requestId":""#)?..];
     Some(&rest[..rest.iter().position(|byte| *byte == b'"')?])
 }
