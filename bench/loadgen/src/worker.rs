@@ -39,6 +39,8 @@ pub struct Worker {
     /// The code of the server's close frame, once it has sent one.
     pub closed: Option<u16>,
     reader: Reader,
+    /// Messages that came together with the acknowledgement.
+    early: Vec<Vec<u8>>,
 }
 
 impl Worker {
@@ -53,6 +55,7 @@ impl Worker {
             frames: FrameWriter::new(index + 1),
             closed: None,
             reader: Reader::default(),
+            early: Vec::new(),
         })
     }
 
@@ -61,22 +64,30 @@ impl Worker {
         let mut frame = Vec::new();
         self.frames.text(&mut frame, &[target.registration(self.index).as_bytes()]);
         write_all(&self.stream, &frame).await?;
-        let mut accepted = None;
+        let (mut accepted, mut early) = (None, Vec::new());
         while accepted.is_none() {
-            self.read(|event| {
-                if let Event::Message(text) = event
-                    && ws::find_after(text, b"\"worker_registration_ack\"").is_some()
-                {
-                    accepted = Some(ws::find_after(text, b"\"success\":true").is_some());
+            self.read(|event| match event {
+                Event::Message(text) if accepted.is_none() => {
+                    let is_ack = ws::find_after(text, b"\"worker_registration_ack\"").is_some();
+                    let is_success = ws::find_after(text, b"\"success\":true").is_some();
+                    accepted = Some(is_ack && is_success);
                 }
+                Event::Message(text) => early.push(text.to_vec()),
+                _ => {}
             })
             .await?;
         }
+        self.early = early;
         if accepted == Some(true) { Ok(()) } else { Err(fail("registration refused")) }
     }
 
     /// Waits until there is something and passes on what it is. The end of the stream is an error.
     pub async fn read(&mut self, mut on_event: impl FnMut(Event)) -> io::Result<()> {
+        if !self.early.is_empty() {
+            let early = std::mem::take(&mut self.early);
+            early.iter().for_each(|text| on_event(Event::Message(text)));
+            return Ok(());
+        }
         loop {
             self.stream.readable().await?;
             if self.try_read(&mut on_event)? {
