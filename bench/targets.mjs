@@ -64,7 +64,7 @@ export const targets = [
   },
   {
     what: "heartbeat, JS thread us each",
-    cases: /^heartbeats\/at/,
+    cases: /^heartbeats\/closed/,
     key: "js_us",
     absolute: true,
     isMost: true,

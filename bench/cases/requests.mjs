@@ -8,6 +8,7 @@ const times = [
 
 /** Request and response, from the server's send to its handler. */
 export function requestCases({ quick }) {
+  const contenders = quick ? ["ours", "peer"] : ["ours", "peer", "helped"];
   const timing = quick ? { warmup: 600, seconds: 1 } : { warmup: 1000, seconds: 2.5 };
   const all = [
     { id: "requests/1 worker, 1 in flight", workers: 1, inflight: 1 },
@@ -16,14 +17,14 @@ export function requestCases({ quick }) {
     { id: "requests/64 workers, 10,000 a second", workers: 64, rate: 10_000 },
     { id: "requests/selected among 1,000 workers", workers: 1000, inflight: 1, select: true },
   ];
-  return all.filter((_, index) => !quick || index !== 2).map((one) => requests(one, timing));
+  return all.filter((_, index) => !quick || index !== 2).map((one) => requests(one, timing, contenders));
 }
 
-function requests({ id, ...options }, timing) {
+function requests({ id, ...options }, timing, contenders) {
   const rate = { key: "per_second", title: "requests/s" };
   return {
     id,
-    contenders: ["ours", "peer", "helped"],
+    contenders,
     // At a rate that is given, how many there are says nothing.
     figures: options.rate ? times : [rate, ...times],
     run: driven("requests", { ...options, ...timing }),
