@@ -1,0 +1,30 @@
+import { existsSync } from "node:fs";
+import { ensureBuilt } from "../../scripts/lib/builds.mjs";
+import { ensureDependencies } from "../../scripts/lib/dependencies.mjs";
+import { Refusal, inProject } from "../../scripts/lib/project.mjs";
+import { show } from "../../scripts/lib/run.mjs";
+import { ensureToolchain } from "../../scripts/lib/toolchain.mjs";
+
+/** The load generator's program. */
+export const generator = inProject("target/loadgen/release/loadgen");
+
+/** Builds what is not up to date: the package, the generator, and the peer's dependencies. */
+export async function buildAll() {
+  await ensureToolchain();
+  await ensureDependencies();
+  await ensureBuilt("native", "facade");
+  const cwd = inProject("bench/loadgen");
+  if ((await show("cargo", ["build", "--release", "--quiet", "--locked"], { cwd })) !== 0)
+    throw new Refusal("Could not build the load generator (the compiler's output is above).");
+  await installPeer();
+}
+
+/** Nothing has to be compiled: `bufferutil` brings its binaries. */
+async function installPeer() {
+  if (existsSync(inProject("bench/node_modules/bufferutil"))) return;
+  const cwd = inProject("bench");
+  const code = await show("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd,
+  });
+  if (code !== 0) throw new Refusal("`npm ci` in bench failed (its output is above).");
+}

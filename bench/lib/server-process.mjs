@@ -1,0 +1,74 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { inProject } from "../../scripts/lib/project.mjs";
+import { contenders } from "./contenders.mjs";
+
+export const token = "bench-token";
+export const healthPath = "/healthz";
+/** Below those that the system gives to connections. */
+const firstPort = 20_000;
+const lastPort = 32_000;
+let nextPort = firstPort + (process.pid % 10_000);
+
+/** A process with the server under load. */
+export class ServerProcess {
+  #child;
+
+  constructor(child, port, controlPort) {
+    this.#child = child;
+    this.port = port;
+    this.controlPort = controlPort;
+  }
+
+  get pid() {
+    return this.#child.pid;
+  }
+
+  /** Starts one of the contenders and waits until it listens. */
+  static async start(name) {
+    const { module, env } = contenders[name];
+    const [port, controlPort] = [await freePort(), await freePort()];
+    const child = spawn(process.execPath, ["--expose-gc", inProject("bench/server/main.mjs")], {
+      env: {
+        ...process.env,
+        ...env,
+        MODULE: module,
+        PORT: String(port),
+        CONTROL_PORT: String(controlPort),
+        TOKEN: token,
+        HEALTH_PATH: healthPath,
+      },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const exited = once(child, "exit").then(([code, signal]) => {
+      throw new Error(`the server ended before it listened (${signal ?? code})`);
+    });
+    await Promise.race([once(child.stdout, "data"), exited]);
+    exited.catch(() => {});
+    return new ServerProcess(child, port, controlPort);
+  }
+
+  async stop() {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    this.#child.kill("SIGKILL");
+    await once(this.#child, "exit");
+  }
+}
+
+/** Each port once, so that no connection of an earlier server is in the way. */
+async function freePort() {
+  for (;;) {
+    const port = nextPort++;
+    if (nextPort > lastPort) nextPort = firstPort;
+    const probe = createServer();
+    const isFree = await new Promise((resolve) => {
+      probe.once("error", () => resolve(false));
+      probe.listen(port, () => resolve(true));
+    });
+    if (isFree) {
+      await new Promise((resolve) => probe.close(resolve));
+      return port;
+    }
+  }
+}

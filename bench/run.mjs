@@ -1,0 +1,58 @@
+/*
+ * npm run bench [-- --quick] [--case upstream] [--case http/64] [--rounds 3]
+ *
+ * Measures the package beside the peer (bench/peer), one after the other in turn, and prints one table. What was measured
+ * goes to bench/results; a full run also writes docs/benchmarks.md and its charts. See bench/README.md.
+ */
+import { parseArgs } from "node:util";
+import { Refusal, main } from "../scripts/lib/project.mjs";
+import { allCases } from "./cases/index.mjs";
+import { buildAll } from "./lib/build.mjs";
+import { descriptorLimit, machine } from "./lib/machine.mjs";
+import { measure } from "./lib/measure.mjs";
+import { headerLine, rowLines } from "./lib/rows.mjs";
+import { Results } from "./lib/results.mjs";
+import { targetLines } from "./lib/targets.mjs";
+
+await main(async () => {
+  const { quick, filters, rounds } = options();
+  const cases = chosen(quick, filters);
+  await buildAll();
+  const results = new Results({
+    name: filters.length > 0 ? "partial" : quick ? "quick" : "full",
+    machine: machine(),
+    rounds,
+  });
+  process.stdout.write(`${results.heading}\n\n${headerLine}\n`);
+  for (const one of cases) {
+    const measured = await measure(one, { rounds });
+    results.add(measured);
+    for (const line of rowLines(measured)) process.stdout.write(`${line}\n`);
+  }
+  process.stdout.write(`\n${targetLines(results).join("\n")}\n\n${results.closing}\n`);
+  await results.publish();
+  if (results.faults > 0) process.exitCode = 1;
+});
+
+function options() {
+  const { values } = parseArgs({
+    options: {
+      quick: { type: "boolean", default: false },
+      case: { type: "string", multiple: true, default: [] },
+      rounds: { type: "string" },
+    },
+  });
+  const rounds = Number(values.rounds ?? (values.quick ? 2 : 3));
+  if (!(rounds >= 1)) throw new Refusal(`--rounds: expected a number >= 1, got "${values.rounds}".`);
+  return { quick: values.quick, filters: values.case, rounds };
+}
+
+function chosen(quick, filters) {
+  const all = allCases({ quick, limit: descriptorLimit() });
+  const some = all.filter(({ id }) => filters.length === 0 || filters.some((filter) => id.includes(filter)));
+  if (some.length === 0) {
+    const ids = all.map(({ id }) => id).join("\n  ");
+    throw new Refusal(`--case: nothing matches "${filters.join('", "')}"; there are\n  ${ids}`);
+  }
+  return some;
+}
