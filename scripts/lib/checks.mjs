@@ -16,7 +16,7 @@ const thePackage = ["native", "facade"];
  * `run` resolves to how many things passed and failed, and what to show if one did.
  */
 export const checks = {
-  rustfmt: { needs: nothing, run: () => single("cargo", ["fmt", "--all", "--check"]) },
+  rustfmt: { needs: nothing, run: rustfmt },
   clippy: {
     needs: nothing,
     run: () => single("cargo", ["clippy", "--workspace", "--all-targets", "--", "--deny=warnings"]),
@@ -39,6 +39,14 @@ export const checks = {
   package: { needs: thePackage, run: packageChecks },
   jest: { needs: [...thePackage, "faults"], run: jest },
 };
+
+/** The load generator of the benchmark is a workspace of its own. */
+async function rustfmt() {
+  return together([
+    await single("cargo", ["fmt", "--all", "--check"]),
+    await single("cargo", ["fmt", "--manifest-path", "bench/loadgen/Cargo.toml", "--check"]),
+  ]);
+}
 
 /** A command that passes or fails as a whole. */
 async function single(command, args) {
