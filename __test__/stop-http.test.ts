@@ -30,6 +30,14 @@ async function withConnection(): Promise<{
 }
 
 /** The same with a request in flight. */
+/** Resolves when the server has accepted it: the system resets what is still in its queue when listening ends. */
+async function openAccepted(server: WorkerServer, port: number): Promise<RawClient> {
+  const before = server.stats().connectionsAccepted;
+  const client = await RawClient.open(port);
+  await until(() => server.stats().connectionsAccepted > before, "the connection is accepted");
+  return client;
+}
+
 async function withRequest(path = "/slow") {
   const { server, port, client, inFlight } = await withConnection();
   client.get(path);
@@ -47,14 +55,14 @@ describe("stop", () => {
 
   test("drops a connection on which nothing was ever asked", async () => {
     const { server, port } = await withConnection();
-    const silent = await RawClient.open(port);
+    const silent = await openAccepted(server, port);
 
     await Promise.all([server.stop(LONG), silent.closed]);
   });
 
   test("drops a connection in the middle of its first head", async () => {
     const { server, port } = await withConnection();
-    const client = await RawClient.open(port);
+    const client = await openAccepted(server, port);
     client.write("GET / HTTP/1.1\r\nHost:");
 
     await Promise.all([server.stop(LONG), client.closed]);
