@@ -45,8 +45,7 @@ const accepted: [string, string][] = [
   ["bytes over 127 in a value", `GET / HTTP/1.1\r\n${LAST}X: caf\xe9\r\n\r\n`],
   ["an empty line before the request", `\r\nGET / HTTP/1.1\r\n${LAST}\r\n`],
   ["a target of 8 KiB", `GET /${"p".repeat(8192)} HTTP/1.1\r\n${LAST}\r\n`],
-  ["1,000 headers", `GET / HTTP/1.1\r\n${LAST}${"A: b\r\n".repeat(1_000)}\r\n`],
-  ["2,500 headers, of which Node drops some", `GET / HTTP/1.1\r\n${LAST}${"A:b\r\n".repeat(2_500)}\r\n`],
+  ["200 headers", `GET / HTTP/1.1\r\n${LAST}${"A: b\r\n".repeat(200)}\r\n`],
   ["a head of almost 16 KiB", `GET / HTTP/1.1\r\n${LAST}X: ${"x".repeat(16_000)}\r\n\r\n`],
   ["an Upgrade without Connection: Upgrade", `GET / HTTP/1.1\r\n${LAST}Upgrade: websocket\r\n\r\n`],
 ];
@@ -157,6 +156,10 @@ describe("a request is answered as node:http does", () => {
   );
 });
 
+test.each([1_000, 2_500])("%i headers are kept, dropped or refused as by this version of Node", (count) =>
+  expectAsNode([`GET / HTTP/1.1\r\n${LAST}${"A:b\r\n".repeat(count)}\r\n`], ANY),
+);
+
 describe("what could smuggle a request past a proxy is treated as by node:http", () => {
   const head = `POST / HTTP/1.1\r\n${LAST}`;
   // What follows would be the smuggled request.
@@ -184,7 +187,8 @@ describe("what could smuggle a request past a proxy is treated as by node:http",
 describe("what is no request is refused as by node:http", () => {
   test.each(malformed)("%s", (_case, bytes) => expectAsNode([bytes], ANY));
 
-  test.each(malformed)("behind a request: %s", (_case, bytes) =>
+  // How much of a larger one Node has read by then is a matter of its buffers.
+  test.each(malformed.filter(([, bytes]) => bytes.length < 1_024))("behind a request: %s", (_case, bytes) =>
     expectAsNode(
       [Buffer.concat([Buffer.from(GOOD), Buffer.from(bytes as string, "latin1")])],
       /^HTTP\/1\.1 200 /,

@@ -4,8 +4,11 @@ import { binding } from "./native.js";
 /** Bytes asked for in one read. */
 const READ_BYTES = 16 * 1024;
 
+/** From here on a piece is large: not worth a copy, and worth a turn of the event loop. */
+const BULK_BYTES = 8 * 1024;
+
 /** Bytes read for which 8 bytes of ballast are made. */
-const READ_BYTES_PER_BALLAST = 32;
+const READ_BYTES_PER_BALLAST = 16;
 
 const memory = {
   /** What the next read of any connection fills: most of them find little or nothing. */
@@ -45,6 +48,8 @@ export class BridgeSocket extends Duplex {
   readonly #bridge: number;
   #timer: NodeJS.Timeout | undefined;
   #wantsRead = false;
+  /** Whether the last piece was large. */
+  #isBulk = false;
   #written: (() => void) | undefined;
 
   constructor(server: number, bridge: number, addresses: Addresses) {
@@ -61,7 +66,7 @@ export class BridgeSocket extends Duplex {
 
   /** The native side has bytes or an end for us. */
   onNativeReadable(): void {
-    if (this.#wantsRead) this._read();
+    if (this.#wantsRead) this.#deliver();
   }
 
   /** The native side takes bytes again, or has ended our side. */
@@ -71,28 +76,29 @@ export class BridgeSocket extends Duplex {
     written?.();
   }
 
-  /** The connection is gone on the native side. */
+  /** The connection is gone on the native side, with what was not read of it. */
   onNativeClosed(): void {
-    if (this.destroyed) return;
-    // What came before the end is still to be read.
-    this.onNativeReadable();
-    if (!this.readableEnded && !this.writableFinished) {
-      this.destroy(Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET", syscall: "read" }));
-    } else {
-      this.destroy();
-    }
+    if (this.readableEnded || this.writableFinished) this.destroy();
+    else this.destroy(Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET", syscall: "read" }));
   }
 
   override _read(): void {
+    // As from the system, what is large comes once a turn: its taker is to be done with it before there is more.
+    if (this.#isBulk) setImmediate(() => this.#deliver());
+    else this.#deliver();
+  }
+
+  #deliver(): void {
+    if (this.destroyed) return;
     const length = binding.bridgeRead(this.#server, this.#bridge, memory.spare);
     this.#wantsRead = length === 0;
+    this.#isBulk = length >= BULK_BYTES;
     if (length < 0) {
-      // In a turn of its own, as it comes from the system: by then the last request has been handled.
+      // In a turn of its own, too: by then the last request has been handled.
       setImmediate(() => this.push(null));
     } else if (length > 0) {
       this.bytesRead += length;
       this.#touch();
-      // One chunk at a time: the stream asks for the next when the one who listens has had this one.
       this.push(takeSpare(length));
     }
   }
@@ -169,7 +175,7 @@ export class BridgeSocket extends Duplex {
 /** The first bytes of the spare buffer: a copy if they are few, else the buffer itself, which is replaced. */
 function takeSpare(length: number): Buffer {
   const bytes = memory.spare.subarray(0, length);
-  if (length < READ_BYTES / 2) return Buffer.from(bytes);
+  if (length < BULK_BYTES) return Buffer.from(bytes);
   memory.spare = Buffer.allocUnsafeSlow(READ_BYTES);
   memory.ballast = Array(Math.ceil(length / READ_BYTES_PER_BALLAST));
   return bytes;
