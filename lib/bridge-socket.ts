@@ -1,4 +1,6 @@
 import { Duplex } from "node:stream";
+// Not the globals, which a test may fake: Node's own sockets would go on, too.
+import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { binding } from "./native.js";
 
 /** Bytes asked for in one read. */
