@@ -272,14 +272,12 @@ describe("the choice between several eligible workers", () => {
     expect(selected(server, undefined, "sonnet-3.5")).toBe(EDITED);
   });
 
-  test("follows an edit within a sixteenth of the pool's size in selections in a pool of 100", async () => {
+  test("follows an edit within as many selections as there are workers in a pool of 100", async () => {
     const { server } = await serverWithLoadedOthers(100);
     expect(selected(server, undefined, "sonnet-3.5")).toBe("worker-0");
 
     capabilitiesOf(server).models.push(modelInfo("sonnet-3.5"));
-    const chosen = Array.from({ length: Math.ceil(100 / 16) }, () =>
-      selected(server, undefined, "sonnet-3.5"),
-    );
+    const chosen = Array.from({ length: 100 }, () => selected(server, undefined, "sonnet-3.5"));
 
     expect(chosen.at(-1)).toBe(EDITED);
     expect(selected(server, undefined, "sonnet-3.5")).toBe(EDITED);

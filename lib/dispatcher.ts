@@ -2,7 +2,7 @@ import { parseMessage, type Application, type Sender } from "./application.js";
 import type { Fleet } from "./fleet.js";
 import { errorMessage, type Logger } from "./logger.js";
 import { binding, EventKind, EventView } from "./native.js";
-import { type Home, Session } from "./session.js";
+import type { Home, Session } from "./session.js";
 import { unknownWorkerInfo } from "./worker-info.js";
 
 /** Most events handled before timers and sockets of the application get their turn. */
@@ -99,9 +99,8 @@ export class Dispatcher {
   #registered(replaced: Session | undefined, text: string): void {
     const sessionId = text.slice(0, SESSION_ID_LENGTH);
     const { workerId, workerName, capabilities } = JSON.parse(text.slice(SESSION_ID_LENGTH));
-    const session = new Session(this.#home, { id: workerId, name: workerName, capabilities, sessionId });
     if (replaced !== undefined) this.#replace(replaced);
-    this.#fleet.admit(session);
+    const session = this.#fleet.admit({ id: workerId, name: workerName, capabilities, sessionId });
     const { slot } = session;
     this.#application.workerEntered(session.toInfo());
     binding.acknowledge(this.#home.number, slot);

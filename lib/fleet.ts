@@ -1,26 +1,49 @@
 import { inspect } from "node:util";
+import { Changes } from "./changes.js";
+import { freeSlots, leastLoaded } from "./choosing.js";
 import { CollationOrder } from "./dispatch/collation-order.js";
+import { Heartbeats } from "./heartbeats.js";
+import type { Logger } from "./logger.js";
 import { binding } from "./native.js";
-import { requestKey, type Home, type Session } from "./session.js";
+import { RequestsInFlight } from "./requests-in-flight.js";
+import { type Home, type Registration, Session, type Surroundings } from "./session.js";
 import type { WorkerInfo } from "./types.js";
+import { WorkerStatus } from "./worker-status.js";
 
-/** How many sessions are looked at for edits by hand before each selection... */
-const LOOKED_AT_TO_SELECT = 16;
-/** ...and before each count, whose answer cannot be checked afterwards. */
-const LOOKED_AT_TO_COUNT = 256;
+/** Up to so many workers, looking at each is faster than asking the native pool, and sees every edit by hand. */
+const FEW = 24;
+/** How many sessions of a larger pool are looked at for edits before each selection... */
+const LOOKED_AT_TO_SELECT = 1;
+/** ...and before an answer that cannot be checked afterwards: a count, or nobody. */
+const LOOKED_AT_TO_BE_SURE = 256;
 
 /** The registered workers of one server: sessions by id, in order of registration, over the native pool. */
-export class Fleet {
-  readonly #home: Home;
+export class Fleet implements Surroundings {
+  readonly number: number;
+  readonly view: Float64Array;
+  readonly logger: Logger;
+  readonly changes: Changes;
+  readonly requests = new RequestsInFlight();
+  readonly heartbeats: Heartbeats;
   readonly #sessions = new Map<unknown, Session>();
   readonly #bySlot: (Session | undefined)[] = [];
+  /** All, to be walked through fast; made when it is needed after somebody came or went. */
+  #inOrder: Session[] | undefined;
+  #sequence = 0;
+  #available = 0;
+  #unhealthy = 0;
+  #willPublish = false;
   /** Where the next look for edits starts. */
   #nextLook = 0;
   /** From the first dispatch on; who does not dispatch does not pay for it. */
   #order: CollationOrder | undefined;
 
-  constructor(home: Home) {
-    this.#home = home;
+  constructor({ number, view, logger }: Home) {
+    this.number = number;
+    this.view = view;
+    this.logger = logger;
+    this.changes = new Changes(number, view);
+    this.heartbeats = new Heartbeats(number);
   }
 
   get size(): number {
@@ -47,45 +70,90 @@ export class Fleet {
   }
 
   /** Takes in the worker of the registration event that was taken last. */
-  admit(session: Session): void {
-    const slot = binding.admit(this.#home.number);
+  admit(registration: Registration): Session {
+    const session = new Session(this, this.#sequence++, registration);
+    const slot = binding.admit(this.number);
+    this.heartbeats.entered(slot);
     session.enter(slot);
     this.#bySlot[slot] = session;
     this.#sessions.set(session.id, session);
+    this.#inOrder = undefined;
+    this.#available++;
     this.#order?.add(session);
+    return session;
   }
 
   remove(session: Session): void {
-    const { slot } = session;
+    const { slot, status } = session;
     session.leave();
-    binding.remove(this.#home.number, slot);
+    binding.remove(this.number, slot);
     this.#bySlot[slot] = undefined;
     if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
+    this.#inOrder = undefined;
+    this.#count(status, -1);
     this.#order?.removed();
   }
 
   /** Forgets all workers, whose native places the server is about to clear. */
   clear(): void {
+    // Not to be taken for changes of those who get the slots next.
+    binding.applyChanges(this.number);
     for (const session of this.#sessions.values()) session.leave();
     this.#sessions.clear();
     this.#bySlot.length = 0;
+    this.#inOrder = undefined;
+    this.#available = 0;
+    this.#unhealthy = 0;
     this.#order = undefined;
+  }
+
+  statusChanged(before: WorkerStatus, after: WorkerStatus): void {
+    this.#count(before, -1);
+    this.#count(after, 1);
+    if (this.#willPublish) return;
+    // Those who ask the native side how many are available are to be told soon, whether or not the pool is asked.
+    this.#willPublish = true;
+    queueMicrotask(() => {
+      this.#willPublish = false;
+      binding.applyChanges(this.number);
+    });
+  }
+
+  /** Takes note of heartbeats of unhealthy workers. */
+  recover(): void {
+    if (this.#unhealthy === 0) return;
+    for (
+      let slot = binding.nextRecovered(this.number);
+      slot >= 0;
+      slot = binding.nextRecovered(this.number)
+    ) {
+      this.#bySlot[slot]?.recover();
+    }
   }
 
   /** The least loaded worker for a model; `null` if none is free. */
   select(model: string, category: string | undefined): WorkerInfo | null {
-    if (this.#sessions.size === 0) return null;
+    const { size } = this.#sessions;
+    if (size === 0) return null;
     checkModel(model);
-    this.#tellSomeEdits(LOOKED_AT_TO_SELECT);
+    this.recover();
+    if (size <= FEW) {
+      try {
+        const found = leastLoaded(this.#all(), model, category) as Session | null;
+        return found === null ? null : found.toInfo();
+      } catch {
+        // Capabilities are not what their type says; the native pool makes of them what can be made.
+      }
+    }
+    this.#tellSomeEdits(size <= FEW ? FEW : LOOKED_AT_TO_SELECT);
     for (;;) {
-      const slot = binding.select(this.#home.number, model, category);
+      const slot = binding.select(this.number, model, category);
       const session = this.#bySlot[slot];
       if (session === undefined) {
-        // Before the answer is "nobody", no edit may be unseen.
-        if (this.#tellAllEdits()) continue;
+        if (this.#tellSomeEdits(LOOKED_AT_TO_BE_SURE)) continue;
         return null;
       }
-      const info = session.shownInfo();
+      const info = session.toInfo();
       if (!session.tellEdits()) return info;
     }
   }
@@ -97,68 +165,66 @@ export class Fleet {
   candidates(model: string | undefined, category: string | undefined, most: number): Session[] {
     if (this.#sessions.size === 0) return [];
     if (model !== undefined) checkModel(model);
-    this.#order ??= new CollationOrder(this.#home, this.#sessions.values());
+    this.#order ??= new CollationOrder(this, this.#sessions.values());
     this.#order.settle();
-    this.#tellSomeEdits(LOOKED_AT_TO_SELECT);
+    this.recover();
+    this.#tellSomeEdits(this.#sessions.size <= FEW ? FEW : LOOKED_AT_TO_SELECT);
     for (;;) {
       const found = this.#rank(model, category, most);
-      // As in `select`: neither an answer that an edit rules out, nor "nobody else" while an edit is unseen.
+      // As in `select`: neither an answer that an edit rules out, nor "nobody else" without having looked.
       let isOutdated = false;
       for (const session of found) isOutdated = session.tellEdits() || isOutdated;
-      if (found.length < most) isOutdated = this.#tellAllEdits() || isOutdated;
+      if (found.length < most) isOutdated = this.#tellSomeEdits(LOOKED_AT_TO_BE_SURE) || isOutdated;
       if (!isOutdated) return found;
     }
   }
 
   /** The first worker that is available or busy. */
   selectAny(): WorkerInfo | null {
-    return this.#bySlot[binding.selectAny(this.#home.number)]?.shownInfo() ?? null;
+    this.recover();
+    return this.#bySlot[binding.selectAny(this.number)]?.toInfo() ?? null;
   }
 
   freeSlots(model: string, category: string | undefined): number {
-    if (this.#sessions.size === 0) return 0;
+    const { size } = this.#sessions;
+    if (size === 0) return 0;
     checkModel(model);
-    this.#tellSomeEdits(LOOKED_AT_TO_COUNT);
-    return binding.freeSlots(this.#home.number, model, category);
+    this.recover();
+    if (size <= FEW) {
+      try {
+        return freeSlots(this.#all(), model, category);
+      } catch {
+        // As in `select`.
+      }
+    }
+    this.#tellSomeEdits(LOOKED_AT_TO_BE_SURE);
+    return binding.freeSlots(this.number, model, category);
   }
 
   /** The same, but no worker counts as less than 0. */
   room(model: string, category: string | undefined): number {
     if (this.#sessions.size === 0) return 0;
     checkModel(model);
-    this.#tellSomeEdits(LOOKED_AT_TO_COUNT);
-    return binding.room(this.#home.number, model, category);
+    this.recover();
+    this.#tellSomeEdits(LOOKED_AT_TO_BE_SURE);
+    return binding.room(this.number, model, category);
   }
 
   availableCount(): number {
-    this.#tellSomeEdits(LOOKED_AT_TO_SELECT);
-    return binding.availableCount(this.#home.number);
+    this.recover();
+    return this.#available;
   }
 
   infos(): WorkerInfo[] {
-    const infos: WorkerInfo[] = [];
-    for (const session of this.#sessions.values()) infos.push(session.toInfo());
-    return infos;
+    return this.#all().map((session) => session.toInfo());
   }
 
   track(id: string, requestId: string, category: string | undefined): void {
-    const session = this.#sessions.get(id);
-    if (session !== undefined) this.trackOn(session, requestId, category);
-  }
-
-  trackOn(session: Session, requestId: string, category: string | undefined): void {
-    session.tellEdits();
-    binding.track(this.#home.number, session.slot, requestKey(requestId), category);
-    session.requestTracked(requestId, category);
+    this.#sessions.get(id)?.track(requestId, category);
   }
 
   release(requestId: string, completed: boolean): void {
-    const slot = binding.release(this.#home.number, requestKey(requestId), completed);
-    const session = this.#bySlot[slot];
-    if (session === undefined) return;
-    session.requestReleased(requestId);
-    // The native side went by the capacity it knew.
-    if (session.tellEdits()) session.becomeAvailable();
+    this.requests.holder(requestId)?.release(requestId, completed);
   }
 
   send(id: string, message: unknown): boolean {
@@ -176,16 +242,29 @@ export class Fleet {
   /** Throws what `JSON.stringify` throws. */
   broadcast(message: unknown): void {
     const text = JSON.stringify(message) ?? "";
-    if (this.#sessions.size > 0) binding.broadcast(this.#home.number, text);
+    if (this.#sessions.size > 0) binding.broadcast(this.number, text);
+  }
+
+  /** Looks at all sessions for edits by hand. */
+  tellAllEdits(): void {
+    for (const session of this.#sessions.values()) session.tellEdits();
+  }
+
+  #all(): Session[] {
+    return (this.#inOrder ??= [...this.#sessions.values()]);
+  }
+
+  #count(status: WorkerStatus, difference: number): void {
+    if (status === WorkerStatus.Available) this.#available += difference;
+    else if (status === WorkerStatus.Unhealthy) this.#unhealthy += difference;
   }
 
   #rank(model: string | undefined, category: string | undefined, most: number): Session[] {
-    const { number } = this.#home;
     const found: Session[] = [];
     for (
-      let slot = binding.rank(number, most, model, category);
+      let slot = binding.rank(this.number, most, model, category);
       slot >= 0;
-      slot = binding.nextRanked(number)
+      slot = binding.nextRanked(this.number)
     ) {
       const session = this.#bySlot[slot];
       if (session !== undefined) found.push(session);
@@ -194,19 +273,15 @@ export class Fleet {
     return found;
   }
 
-  /** Looks at a bounded number of sessions, so that selection costs the same in a pool of any size. */
-  #tellSomeEdits(most: number): void {
+  /** Looks at a bounded number of sessions, so that a question costs the same in a pool of any size. True: found an edit. */
+  #tellSomeEdits(most: number): boolean {
     const slots = this.#bySlot;
     const count = Math.min(most, slots.length);
+    let any = false;
     for (let i = 0; i < count; i++) {
       if (this.#nextLook >= slots.length) this.#nextLook = 0;
-      slots[this.#nextLook++]?.tellEdits();
+      any = (slots[this.#nextLook++]?.tellEdits() ?? false) || any;
     }
-  }
-
-  #tellAllEdits(): boolean {
-    let any = false;
-    for (const session of this.#sessions.values()) any = session.tellEdits() || any;
     return any;
   }
 }

@@ -1,7 +1,7 @@
 import type { Fleet } from "./fleet.js";
-import { binding, WorkerView } from "./native.js";
+import { binding } from "./native.js";
 import type { Home, Session } from "./session.js";
-import { statusOf, WorkerStatus } from "./worker-status.js";
+import { WorkerStatus } from "./worker-status.js";
 
 /** Every so often marks workers that went silent, and closes those that stay so. Runs on the realm's own timers and clock. */
 export class HealthCheck {
@@ -25,6 +25,7 @@ export class HealthCheck {
   }
 
   run(): void {
+    this.#fleet.tellAllEdits();
     for (const session of this.check(this.#timeoutMs)) {
       this.#home.logger.warn("Worker connection presumed dead, closing", { workerId: session.id });
       session.websocket.close(4003, "Heartbeat timeout");
@@ -34,19 +35,18 @@ export class HealthCheck {
   /** Marks the workers that are silent for more than the timeout; returns those presumed dead. */
   check(timeoutMs: number): Session[] {
     const now = Date.now();
-    const { number, view } = this.#home;
+    const { number } = this.#home;
     binding.observeClock(number, now);
     for (const session of this.#fleet.values()) session.tellEditedHeartbeat();
     const dead: Session[] = [];
     for (let left = binding.checkHealth(number, now, timeoutMs); left > 0; left--) {
       const found = binding.nextOverdue(number);
       const slot = Math.floor(found);
-      const status = statusOf(view[WorkerView.Status]!);
-      const timeSinceHeartbeat = now - Math.floor(view[WorkerView.LastHeartbeat]!);
       // A logger that stops the server empties the pool under this loop.
       const session = this.#fleet.at(slot);
       if (session === undefined) continue;
-      if (status !== WorkerStatus.Unhealthy) {
+      const timeSinceHeartbeat = now - Math.floor(session.lastHeartbeat.getTime());
+      if (session.status !== WorkerStatus.Unhealthy) {
         session.status = WorkerStatus.Unhealthy;
         const context = { workerId: session.id, timeSinceHeartbeat, threshold: timeoutMs };
         this.#home.logger.warn("Worker heartbeat timeout", context);

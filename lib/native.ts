@@ -1,8 +1,8 @@
 /**
  * The only module that knows the binding.
  *
- * A server's view is four doubles that native calls write and JavaScript reads right after the call: what an event is
- * about, or what is known of a worker. It spares an object per call.
+ * A server's view is an array of doubles shared with its native side: what a call has to say beside its result, so that
+ * no object is made for it, and what has changed here since the native side was last asked (see changes.ts).
  */
 // Not `import * as`, which would put a getter in front of every call.
 import binding = require("../native/binding.js");
@@ -18,12 +18,13 @@ export const enum EventView {
   WasBound = 3,
 }
 
-/** Places of the view after a call that shows a worker. */
-export const enum WorkerView {
-  Status = 0,
-  Active = 1,
-  Completed = 2,
-  LastHeartbeat = 3,
+/** Places of the view for what has changed; `src/fleets.rs` has the same. */
+export const enum ChangesView {
+  Count = 4,
+  /** Slot, status and requests in flight of the first change. */
+  First = 5,
+  PerChange = 3,
+  Most = 32,
 }
 
 /** What an event is; `src/raw/events.rs` has the same list. */
@@ -48,4 +49,4 @@ export const enum EventKind {
 }
 
 /** Doubles in a view. */
-export const VIEW_LENGTH = 4;
+export const VIEW_LENGTH = ChangesView.First + ChangesView.PerChange * ChangesView.Most;

@@ -1,9 +1,12 @@
 import { CapabilitiesCopy } from "./capabilities-copy.js";
+import type { Changes } from "./changes.js";
 import { observedMap, observedSet, quietly } from "./live-collections.js";
 import type { Logger } from "./logger.js";
-import { binding, WorkerView } from "./native.js";
+import type { Heartbeats } from "./heartbeats.js";
+import { binding } from "./native.js";
+import type { RequestsInFlight } from "./requests-in-flight.js";
 import type { ConnectedWorker, WorkerCapabilities, WorkerInfo, WorkerSocket } from "./types.js";
-import { numberOf, statusOf, WorkerStatus } from "./worker-status.js";
+import { WorkerStatus } from "./worker-status.js";
 
 /** What a worker's registration says, parsed, and the id of the session it began. */
 export interface Registration {
@@ -20,14 +23,25 @@ export interface Home {
   readonly logger: Logger;
 }
 
+/** The fleet, as far as a session needs it. */
+export interface Surroundings extends Home {
+  readonly changes: Changes;
+  readonly requests: RequestsInFlight;
+  readonly heartbeats: Heartbeats;
+  /** Takes note of heartbeats of unhealthy workers. */
+  recover(): void;
+  statusChanged(before: WorkerStatus, after: WorkerStatus): void;
+}
+
 /** No place in the pool: not yet or no more. */
 export const NO_SLOT = -1;
 
 /**
- * A registered worker: the JavaScript face of a place in the native pool.
+ * A registered worker, which is also the {@link ConnectedWorker} of the server's pool: what it is doing, and the set, map,
+ * dates and capabilities that infos hand out.
  *
- * It is also the {@link ConnectedWorker} of that pool: its scalar fields read and write the native state, its set, map,
- * dates and capabilities are the ones that infos hand out.
+ * It is the authority on its status and its requests; the native pool, which selects, is told of changes when it is
+ * asked next. See docs/decisions/0007-tracking.md.
  */
 export class Session implements ConnectedWorker {
   id: string;
@@ -35,31 +49,34 @@ export class Session implements ConnectedWorker {
   capabilities: WorkerCapabilities;
   sessionId: string;
   connectedAt: Date;
-  readonly websocket: WorkerSocket;
-  readonly requestCategories = new Map<string, string>();
+  completedRequests = 0;
   slot = NO_SLOT;
+  /** Counts registrations, so it orders sessions. */
+  readonly sequence: number;
   /** Its place among equally loaded workers; see dispatch/collation-order.ts. */
   precedence = 0;
-  readonly #home: Home;
+  changeAt = -1;
+  readonly #fleet: Surroundings;
   readonly #told: CapabilitiesCopy;
+  #status = WorkerStatus.Available;
+  #activeRequests = 0;
   /** The date of the last heartbeat that was looked at, and the time it was made for. */
   #lastHeartbeat: Date;
   #lastHeartbeatMs: number;
-  /** The last state of a session that has left the pool. */
-  #parting: WorkerInfo | undefined;
+  #websocket: WorkerSocket | undefined;
   #pendingRequests: Set<string> | undefined;
+  #requestCategories: Map<string, string> | undefined;
   #categoryActiveRequests: Map<string, number> | undefined;
-
   #wasFull = false;
 
-  constructor(home: Home, registration: Registration) {
+  constructor(fleet: Surroundings, sequence: number, registration: Registration) {
     this.id = registration.id;
     this.name = registration.name;
     this.capabilities = registration.capabilities;
     this.sessionId = registration.sessionId;
     this.connectedAt = new Date();
-    this.websocket = new SessionSocket(home, this);
-    this.#home = home;
+    this.sequence = sequence;
+    this.#fleet = fleet;
     this.#told = new CapabilitiesCopy(registration.capabilities);
     this.#lastHeartbeat = this.connectedAt;
     this.#lastHeartbeatMs = this.connectedAt.getTime();
@@ -68,85 +85,90 @@ export class Session implements ConnectedWorker {
   /** Takes its place in the native pool. */
   enter(slot: number): void {
     this.slot = slot;
-    binding.setLastHeartbeat(this.#home.number, slot, this.#lastHeartbeatMs);
+    binding.setLastHeartbeat(this.#fleet.number, slot, this.#lastHeartbeatMs);
   }
 
   /** Gives its place up and keeps showing its last state. */
   leave(): void {
-    this.#parting = this.toInfo();
+    this.#lastHeartbeat = this.lastHeartbeat;
+    for (const requestId of this.#pendingRequests ?? []) this.#fleet.requests.remove(requestId, this);
     this.slot = NO_SLOT;
   }
 
   get status(): WorkerStatus {
-    return this.#parting?.status ?? statusOf(this.#look(WorkerView.Status));
+    if (this.#status === WorkerStatus.Unhealthy) this.#fleet.recover();
+    return this.#status;
   }
 
   set status(status: WorkerStatus) {
-    binding.setStatus(this.#home.number, this.slot, numberOf(status));
+    const before = this.#status;
+    this.#status = status;
+    if (this.slot === NO_SLOT) return;
+    // Also when it was so before: a heartbeat that nobody has taken note of came before this.
+    if (status === WorkerStatus.Unhealthy) binding.markUnhealthy(this.#fleet.number, this.slot);
+    if (status !== before) this.#fleet.statusChanged(before, status);
+    this.#noteChange();
   }
 
   get activeRequests(): number {
-    return this.#parting?.activeRequests ?? this.#look(WorkerView.Active);
+    return this.#activeRequests;
   }
 
   set activeRequests(count: number) {
-    binding.setActive(this.#home.number, this.slot, count);
-  }
-
-  get completedRequests(): number {
-    return this.#parting?.completedRequests ?? this.#look(WorkerView.Completed);
-  }
-
-  set completedRequests(count: number) {
-    binding.setCompleted(this.#home.number, this.slot, count);
+    this.#activeRequests = count;
+    this.#noteChange();
   }
 
   get lastHeartbeat(): Date {
-    return this.#parting?.lastHeartbeat ?? this.#dateOf(this.#look(WorkerView.LastHeartbeat));
+    if (this.slot === NO_SLOT) return this.#lastHeartbeat;
+    const ms = this.#fleet.heartbeats.of(this.slot)!;
+    if (ms !== this.#lastHeartbeatMs) {
+      this.#lastHeartbeat = new Date(ms);
+      this.#lastHeartbeatMs = ms;
+    }
+    return this.#lastHeartbeat;
   }
 
   set lastHeartbeat(date: Date) {
     this.#lastHeartbeat = date;
     this.#lastHeartbeatMs = date.getTime();
-    binding.setLastHeartbeat(this.#home.number, this.slot, this.#lastHeartbeatMs);
+    binding.setLastHeartbeat(this.#fleet.number, this.slot, this.#lastHeartbeatMs);
+  }
+
+  get websocket(): WorkerSocket {
+    return (this.#websocket ??= new SessionSocket(this.#fleet, this));
   }
 
   get pendingRequests(): Set<string> {
     return (this.#pendingRequests ??= observedSet<string>({
-      added: (id) => binding.adopt(this.#home.number, this.slot, requestKey(id)),
-      deleted: (id) => binding.forget(this.#home.number, this.slot, requestKey(id)),
+      added: (id) => this.slot !== NO_SLOT && this.#fleet.requests.add(id, this),
+      deleted: (id) => this.#fleet.requests.remove(id, this),
     }));
+  }
+
+  get requestCategories(): Map<string, string> {
+    return (this.#requestCategories ??= new Map());
   }
 
   get categoryActiveRequests(): Map<string, number> {
     return (this.#categoryActiveRequests ??= observedMap<string, number>({
-      set: (category, count) =>
-        binding.setCategoryActive(this.#home.number, this.slot, category, Number(count)),
-      deleted: (category) => binding.setCategoryActive(this.#home.number, this.slot, category),
+      set: (category, count) => this.#tellCategory(category, count),
+      deleted: (category) => this.#tellCategory(category),
     }));
   }
 
   /** A fresh info of this moment. */
   toInfo(): WorkerInfo {
-    if (this.#parting !== undefined) return { ...this.#parting };
-    this.tellEdits();
-    binding.look(this.#home.number, this.slot);
-    return this.shownInfo();
-  }
-
-  /** The same, when a native call has just shown this worker. */
-  shownInfo(): WorkerInfo {
-    const { view } = this.#home;
     return {
       id: this.id,
       name: this.name,
-      status: statusOf(view[WorkerView.Status]!),
+      status: this.status,
       capabilities: this.capabilities,
       sessionId: this.sessionId,
       connectedAt: this.connectedAt,
-      lastHeartbeat: this.#dateOf(view[WorkerView.LastHeartbeat]!),
-      activeRequests: view[WorkerView.Active]!,
-      completedRequests: view[WorkerView.Completed]!,
+      lastHeartbeat: this.lastHeartbeat,
+      activeRequests: this.#activeRequests,
+      completedRequests: this.completedRequests,
       pendingRequestIds: this.pendingRequests,
       categoryActiveRequests: this.categoryActiveRequests,
     };
@@ -158,7 +180,10 @@ export class Session implements ConnectedWorker {
     if (this.#told.matches(capabilities ?? {})) return false;
     this.#told.update(capabilities ?? {});
     const max = Number(capabilities?.maxConcurrentRequests);
-    binding.setCapabilities(this.#home.number, this.slot, JSON.stringify(capabilities) ?? "{}", max);
+    const json = JSON.stringify(capabilities) ?? "{}";
+    binding.setCapabilities(this.#fleet.number, this.slot, json, max);
+    // Perhaps there are limits now for what was not limited before.
+    for (const [category, count] of this.#categoryActiveRequests ?? []) this.#tellCategory(category, count);
     return true;
   }
 
@@ -167,61 +192,81 @@ export class Session implements ConnectedWorker {
     const ms = this.#lastHeartbeat.getTime();
     if (ms === this.#lastHeartbeatMs) return;
     // A heartbeat that came since has a date of its own, to which the edit does not apply.
-    const applies = this.#look(WorkerView.LastHeartbeat) === this.#lastHeartbeatMs;
+    const applies = this.#fleet.heartbeats.of(this.slot) === this.#lastHeartbeatMs;
     this.#lastHeartbeatMs = ms;
-    if (applies) binding.setLastHeartbeat(this.#home.number, this.slot, ms);
+    if (applies) binding.setLastHeartbeat(this.#fleet.number, this.slot, ms);
   }
 
-  /** Keeps the set and the map in step with a request that the native core tracks now. */
-  requestTracked(requestId: string, category: string | undefined): void {
+  /** Counts a request as in flight; at capacity it becomes busy, whatever it was. */
+  track(requestId: string, category: string | undefined): void {
     quietly.add(this.pendingRequests, requestId);
-    if (category === undefined) {
-      this.requestCategories.delete(requestId);
-      return;
+    this.#fleet.requests.add(requestId, this);
+    if (category !== undefined) {
+      this.requestCategories.set(requestId, category);
+      this.#countCategory(category, 1);
+    } else if (this.#requestCategories !== undefined) {
+      this.#requestCategories.delete(requestId);
     }
-    this.requestCategories.set(requestId, category);
-    const counts = this.categoryActiveRequests;
-    quietly.set(counts, category, (counts.get(category) ?? 0) + 1);
+    const active = this.#activeRequests + 1;
+    this.#activeRequests = active;
+    if (active >= this.capabilities?.maxConcurrentRequests) this.status = WorkerStatus.Busy;
+    else this.#noteChange();
   }
 
-  /** Keeps the set and the map in step with a request that the native core has released. */
-  requestReleased(requestId: string): void {
+  /** Ends a request that it has; below its capacity a busy worker becomes available. */
+  release(requestId: string, completed: boolean): void {
     quietly.deleteFromSet(this.pendingRequests, requestId);
-    const category = this.requestCategories.get(requestId);
-    if (category === undefined) return;
-    this.requestCategories.delete(requestId);
-    const counts = this.categoryActiveRequests;
-    quietly.set(counts, category, Math.max(0, (counts.get(category) ?? 0) - 1));
+    this.#fleet.requests.remove(requestId, this);
+    const category = this.#requestCategories?.get(requestId);
+    if (category !== undefined) {
+      this.#requestCategories!.delete(requestId);
+      this.#countCategory(category, -1);
+    }
+    const active = Math.max(0, this.#activeRequests - 1);
+    this.#activeRequests = active;
+    if (completed) this.completedRequests++;
+    const isFree = active < this.capabilities?.maxConcurrentRequests;
+    if (isFree && this.#status === WorkerStatus.Busy) this.status = WorkerStatus.Available;
+    else this.#noteChange();
   }
 
-  /** Makes a busy worker available if its capacity allows it. */
-  becomeAvailable(): void {
-    const isFree = this.activeRequests < Number(this.capabilities.maxConcurrentRequests);
-    if (this.status === WorkerStatus.Busy && isFree) this.status = WorkerStatus.Available;
+  /** A heartbeat has come: an unhealthy worker is well again. */
+  recover(): void {
+    if (this.#status !== WorkerStatus.Unhealthy) return;
+    const isFull = this.#activeRequests >= this.capabilities?.maxConcurrentRequests;
+    this.status = isFull ? WorkerStatus.Busy : WorkerStatus.Available;
   }
 
   /** False: the connection does not take it. */
   send(text: string): boolean {
-    if (binding.send(this.#home.number, this.slot, text)) return true;
+    const { number, logger } = this.#fleet;
+    if (binding.send(number, this.slot, text)) return true;
     // Closing is no news; a peer that does not read is, once.
-    if (!this.#wasFull && binding.isOpen(this.#home.number, this.slot)) {
+    if (!this.#wasFull && binding.isOpen(number, this.slot)) {
       this.#wasFull = true;
-      this.#home.logger.warn("Worker does not read, message dropped", { workerId: this.id });
+      logger.warn("Worker does not read, message dropped", { workerId: this.id });
     }
     return false;
   }
 
-  #look(place: WorkerView): number {
-    const { number, view } = this.#home;
-    return binding.look(number, this.slot) ? view[place]! : 0;
+  #noteChange(): void {
+    if (this.slot !== NO_SLOT) this.#fleet.changes.note(this, this.#status, this.#activeRequests);
   }
 
-  #dateOf(ms: number): Date {
-    if (ms !== this.#lastHeartbeatMs) {
-      this.#lastHeartbeat = new Date(ms);
-      this.#lastHeartbeatMs = ms;
-    }
-    return this.#lastHeartbeat;
+  #countCategory(category: string, difference: number): void {
+    const counts = this.categoryActiveRequests;
+    // The key stays, at 0.
+    const count = Math.max(0, (counts.get(category) ?? 0) + difference);
+    quietly.set(counts, category, count);
+    this.#tellCategory(category, count);
+  }
+
+  /** Only limits make the native core ask for the count. */
+  #tellCategory(category: string, count?: number): void {
+    const limits: unknown = this.capabilities?.concurrencyLimits;
+    const isLimited = typeof limits === "object" && limits !== null && category in limits;
+    if (!isLimited || this.slot === NO_SLOT) return;
+    binding.setCategoryActive(this.#fleet.number, this.slot, category, count && Number(count));
   }
 }
 
@@ -246,9 +291,4 @@ class SessionSocket implements WorkerSocket {
   close(code = 1000, reason = ""): void {
     binding.close(this.#home.number, this.#session.slot, code, reason);
   }
-}
-
-/** Request ids are strings by type; whatever else is used as one must not be mistaken for the string it prints as. */
-export function requestKey(requestId: unknown): string {
-  return typeof requestId === "string" ? requestId : `\0${typeof requestId}:${String(requestId)}`;
 }

@@ -16,9 +16,9 @@ export declare function admit(server: number): number;
 export declare function acknowledge(server: number, slot: number): void;
 /** Takes a worker out of the pool. */
 export declare function remove(server: number, slot: number): void;
-/** The least loaded worker, or -1; the view gets its status, active, completed and last heartbeat. */
+/** The least loaded worker, or -1. */
 export declare function select(server: number, model: string, category?: string): number;
-/** The first available or busy worker, or -1; the view as for `select`. */
+/** The first available or busy worker, or -1. */
 export declare function selectAny(server: number): number;
 /**
  * Finds the first `most` workers that `select` selects from, by load and then by precedence; without a model any worker
@@ -31,24 +31,21 @@ export declare function nextRanked(server: number): number;
 export declare function freeSlots(server: number, model: string, category?: string): number;
 /** The same, but a worker over its capacity or limit counts as 0. */
 export declare function room(server: number, model: string, category?: string): number;
-/** How many workers are available. */
-export declare function availableCount(server: number): number;
-/** Writes what is known of a worker to the view. */
-export declare function look(server: number, slot: number): boolean;
-/** Counts a request as in flight. */
-export declare function track(server: number, slot: number, requestId: string, category?: string): boolean;
-/** Ends a request; returns the slot it was on, or -1. */
-export declare function release(server: number, requestId: string, completed: boolean): number;
-/** Lists a request as in flight without counting it. */
-export declare function adopt(server: number, slot: number, requestId: string): void;
-/** Takes a request off the list without uncounting it. */
-export declare function forget(server: number, slot: number, requestId: string): void;
+/** The time of a worker's last heartbeat, in milliseconds since the Unix epoch. */
+export declare function lastHeartbeat(server: number, slot: number): number | undefined;
+/**
+ * Memory with these times for slots 1024 * chunk and on, which the native side keeps up to date; undefined where the
+ * engine does not let memory be shared.
+ */
+export declare function heartbeatChunk(server: number, chunk: number): ArrayBuffer | undefined;
+/** Takes over the changes that are listed in the view, as every question to the pool does. */
+export declare function applyChanges(server: number): void;
+/** From now on the worker's next heartbeat is told by `nextRecovered`. */
+export declare function markUnhealthy(server: number, slot: number): void;
+/** The next worker marked unhealthy that has beaten since, or -1. */
+export declare function nextRecovered(server: number): number;
 /** Replaces what a worker can do; `max` overrides the JSON's maxConcurrentRequests, which cannot be infinite. */
 export declare function setCapabilities(server: number, slot: number, json: string, max: number): void;
-/** Status as a number: available, busy, draining, unhealthy. */
-export declare function setStatus(server: number, slot: number, status: number): void;
-export declare function setActive(server: number, slot: number, count: number): void;
-export declare function setCompleted(server: number, slot: number, count: number): void;
 /** Without a count the category is deleted. */
 export declare function setCategoryActive(
   server: number,
@@ -62,7 +59,7 @@ export declare function setPrecedence(server: number, slot: number, precedence: 
 export declare function setLastHeartbeat(server: number, slot: number, ms: number): void;
 /** Looks for workers whose heartbeat is older than the timeout; returns how many. */
 export declare function checkHealth(server: number, now: number, timeoutMs: number): number;
-/** The next of them (plus 0.5 if it is presumed dead), or -1; the view as for `select`. */
+/** The next of them (plus 0.5 if it is presumed dead), or -1. */
 export declare function nextOverdue(server: number): number;
 /** Sends a text frame; false if the connection does not take it. */
 export declare function send(server: number, slot: number, text: string): boolean;

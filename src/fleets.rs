@@ -4,7 +4,10 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use worker_server::{
     Connection, Fleet,
-    core::{pool::Slot, protocol::Capabilities},
+    core::{
+        pool::{Slot, Status},
+        protocol::Capabilities,
+    },
 };
 
 use crate::callbacks::Waker;
@@ -19,8 +22,17 @@ pub(crate) struct Owned {
     pub(crate) ranked: Vec<Slot>,
     /// What is left to hand out of the last health check, in reverse.
     pub(crate) overdue: Vec<(u32, bool)>,
-    /// Four doubles that JavaScript reads after a call; see `raw.d.ts`.
+    /// Doubles that JavaScript reads after a call, and puts its changes into; see `lib/native.ts`.
     pub(crate) view: View,
+}
+
+impl Owned {
+    /// The fleet, once its pool knows what has changed on the JavaScript side.
+    pub(crate) fn settled(&mut self) -> &mut Fleet {
+        let Self { view, fleet, .. } = self;
+        view.take_changes(|slot, status, active| fleet.set_load(slot, status, active));
+        fleet
+    }
 }
 
 /// Memory shared with a Float64Array.
@@ -28,11 +40,25 @@ pub(crate) struct Owned {
 pub(crate) struct View(pub(crate) *mut f64);
 
 impl View {
-    pub(crate) const LEN: usize = 4;
+    /// Places for what a call has to say beside its result.
+    pub(crate) const RESULTS: usize = 4;
+    /// Most changes in the list behind these: their count, and three places for each.
+    pub(crate) const MOST_CHANGES: usize = 32;
+    pub(crate) const LEN: usize = Self::RESULTS + 1 + 3 * Self::MOST_CHANGES;
 }
 
 thread_local! {
     static FLEETS: RefCell<Vec<Option<Rc<RefCell<Owned>>>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A status by its number.
+pub(crate) fn status_of(number: f64) -> Status {
+    match number as u8 {
+        0 => Status::Available,
+        1 => Status::Busy,
+        2 => Status::Draining,
+        _ => Status::Unhealthy,
+    }
 }
 
 /// Adds a server and gives it a number.

@@ -15,7 +15,7 @@ use worker_server::{
     BridgeRead, Fleet, caught,
     core::{
         auth::safe_compare,
-        pool::{Slot, Status, health::Verdict},
+        pool::{Slot, health::Verdict},
         protocol::Capabilities,
     },
 };
@@ -61,16 +61,12 @@ export! {
     "nextRanked" => next_ranked,
     "freeSlots" => free_slots,
     "room" => room,
-    "availableCount" => available_count,
-    "look" => look,
-    "track" => track,
-    "release" => release,
-    "adopt" => adopt,
-    "forget" => forget,
+    "lastHeartbeat" => last_heartbeat,
+    "heartbeatChunk" => heartbeat_chunk,
+    "applyChanges" => apply_changes,
+    "markUnhealthy" => mark_unhealthy,
+    "nextRecovered" => next_recovered,
     "setCapabilities" => set_capabilities,
-    "setStatus" => set_status,
-    "setActive" => set_active,
-    "setCompleted" => set_completed,
     "setCategoryActive" => set_category_active,
     "setPrecedence" => set_precedence,
     "setLastHeartbeat" => set_last_heartbeat,
@@ -184,119 +180,82 @@ fn acknowledge(call: &Call) -> Option<Value> {
 
 fn remove(call: &Call) -> Option<Value> {
     let slot = slot(call)?;
-    owned(call, |owned| owned.fleet.remove(slot))?;
+    owned(call, |owned| owned.settled().remove(slot))?;
     None
 }
 
 fn select(call: &Call) -> Option<Value> {
     let wanted = call.string(1)?;
     let category = call.string(2);
-    let found = owned(call, |owned| {
-        let slot = owned.fleet.with_pool(|pool| pool.select(&wanted, category.as_deref()));
-        shown(owned, slot)
-    })?;
-    call.number(found)
+    let found = owned(call, |owned| owned.settled().pool().select(&wanted, category.as_deref()))?;
+    call.slot_or_none(found)
 }
 
 fn select_any(call: &Call) -> Option<Value> {
-    let found = owned(call, |owned| {
-        let slot = owned.fleet.with_pool(|pool| pool.first_usable());
-        shown(owned, slot)
-    })?;
-    call.number(found)
+    let found = owned(call, |owned| owned.settled().pool().first_usable())?;
+    call.slot_or_none(found)
 }
 
 fn rank(call: &Call) -> Option<Value> {
     let most = call.u32(1)? as usize;
     let (wanted, category) = (call.string(2), call.string(3));
     let first = owned(call, |owned| {
-        owned.ranked = owned
-            .fleet
-            .with_pool(|pool| pool.candidates(wanted.as_deref(), category.as_deref(), most));
+        let pool = owned.settled().pool();
+        owned.ranked = pool.candidates(wanted.as_deref(), category.as_deref(), most);
         owned.ranked.reverse();
-        popped(&mut owned.ranked)
+        owned.ranked.pop()
     })?;
-    call.number(first)
+    call.slot_or_none(first)
 }
 
 fn next_ranked(call: &Call) -> Option<Value> {
-    let slot = owned(call, |owned| popped(&mut owned.ranked))?;
-    call.number(slot)
-}
-
-fn popped(slots: &mut Vec<Slot>) -> f64 {
-    slots.pop().map_or(-1.0, |slot| slot.index().into())
-}
-
-/// The slot as a number (-1: none), after writing what is known of it to the view.
-fn shown(owned: &mut Owned, slot: Option<Slot>) -> f64 {
-    match slot {
-        Some(slot) if show(owned, slot) => slot.index().into(),
-        _ => -1.0,
-    }
-}
-
-/// Writes status, active and completed requests and the last heartbeat to the view.
-fn show(owned: &mut Owned, slot: Slot) -> bool {
-    let Some(view) = owned.fleet.view(slot) else { return false };
-    let status = f64::from(view.status as u8);
-    owned.view.write([status, view.active, view.completed, view.last_heartbeat_ms]);
-    true
+    let next = owned(call, |owned| owned.ranked.pop())?;
+    call.slot_or_none(next)
 }
 
 fn free_slots(call: &Call) -> Option<Value> {
     let wanted = call.string(1)?;
     let category = call.string(2);
-    let free = owned(call, |owned| {
-        owned.fleet.with_pool(|pool| pool.available_slots(&wanted, category.as_deref()))
-    })?;
+    let free =
+        owned(call, |owned| owned.settled().pool().available_slots(&wanted, category.as_deref()))?;
     call.number(free)
 }
 
 fn room(call: &Call) -> Option<Value> {
     let wanted = call.string(1)?;
     let category = call.string(2);
-    let room =
-        owned(call, |owned| owned.fleet.with_pool(|pool| pool.room(&wanted, category.as_deref())))?;
+    let room = owned(call, |owned| owned.settled().pool().room(&wanted, category.as_deref()))?;
     call.number(room)
 }
 
-fn available_count(call: &Call) -> Option<Value> {
-    let count = owned(call, |owned| owned.fleet.with_pool(|pool| pool.available_count()))?;
-    call.number(count as f64)
-}
-
-fn look(call: &Call) -> Option<Value> {
+fn last_heartbeat(call: &Call) -> Option<Value> {
     let slot = slot(call)?;
-    let known = owned(call, |owned| show(owned, slot))?;
-    call.boolean(known)
+    let ms = owned(call, |owned| owned.fleet.last_heartbeat_ms(slot))??;
+    call.number(ms)
 }
 
-fn track(call: &Call) -> Option<Value> {
-    let (slot, request, category) = (slot(call)?, call.utf16(2)?, call.string(3));
-    let tracked = owned(call, |owned| {
-        owned.fleet.with_pool(|pool| pool.track(slot, &request, category.as_deref()))
+fn heartbeat_chunk(call: &Call) -> Option<Value> {
+    let number = call.u32(1)? as usize;
+    let chunk = owned(call, |owned| owned.fleet.heartbeat_chunk(number).cloned())??;
+    call.shared_heartbeats(chunk)
+}
+
+fn apply_changes(call: &Call) -> Option<Value> {
+    owned(call, |owned| {
+        owned.settled();
     })?;
-    call.boolean(tracked)
-}
-
-fn release(call: &Call) -> Option<Value> {
-    let (request, completed) = (call.utf16(1)?, call.bool(2).unwrap_or_default());
-    let slot =
-        owned(call, |owned| owned.fleet.with_pool(|pool| pool.release(&request, completed)))?;
-    call.number(slot.map_or(-1.0, |slot| slot.index().into()))
-}
-
-fn adopt(call: &Call) -> Option<Value> {
-    let (slot, request) = (slot(call)?, call.utf16(2)?);
-    owned(call, |owned| owned.fleet.with_pool(|pool| pool.adopt_request(slot, &request)))?;
     None
 }
 
-fn forget(call: &Call) -> Option<Value> {
-    let (slot, request) = (slot(call)?, call.utf16(2)?);
-    owned(call, |owned| owned.fleet.with_pool(|pool| pool.forget_request(slot, &request)))?;
+fn mark_unhealthy(call: &Call) -> Option<Value> {
+    let slot = slot(call)?;
+    owned(call, |owned| owned.fleet.mark_unhealthy(slot))?;
     None
+}
+
+fn next_recovered(call: &Call) -> Option<Value> {
+    let slot = owned(call, |owned| owned.fleet.next_recovered())?;
+    call.slot_or_none(slot)
 }
 
 fn set_capabilities(call: &Call) -> Option<Value> {
@@ -306,45 +265,19 @@ fn set_capabilities(call: &Call) -> Option<Value> {
         // JSON has no infinity, JavaScript does.
         capabilities.max_concurrent_requests = max;
     }
-    owned(call, |owned| owned.fleet.set_capabilities(slot, capabilities))?;
-    None
-}
-
-fn set_status(call: &Call) -> Option<Value> {
-    let slot = slot(call)?;
-    let status = match call.u32(2)? {
-        0 => Status::Available,
-        1 => Status::Busy,
-        2 => Status::Draining,
-        _ => Status::Unhealthy,
-    };
-    owned(call, |owned| owned.fleet.set_status(slot, status))?;
-    None
-}
-
-fn set_active(call: &Call) -> Option<Value> {
-    let (slot, count) = (slot(call)?, call.f64(2)?);
-    owned(call, |owned| owned.fleet.with_pool(|pool| pool.set_active(slot, count)))?;
-    None
-}
-
-fn set_completed(call: &Call) -> Option<Value> {
-    let (slot, count) = (slot(call)?, call.f64(2)?);
-    owned(call, |owned| owned.fleet.with_pool(|pool| pool.set_completed(slot, count)))?;
+    owned(call, |owned| owned.settled().set_capabilities(slot, capabilities))?;
     None
 }
 
 fn set_category_active(call: &Call) -> Option<Value> {
     let (slot, category, count) = (slot(call)?, call.string(2)?, call.f64(3));
-    owned(call, |owned| {
-        owned.fleet.with_pool(|pool| pool.set_category_active(slot, &category, count))
-    })?;
+    owned(call, |owned| owned.settled().pool().set_category_active(slot, &category, count))?;
     None
 }
 
 fn set_precedence(call: &Call) -> Option<Value> {
     let (slot, precedence) = (slot(call)?, call.f64(2)?);
-    owned(call, |owned| owned.fleet.with_pool(|pool| pool.set_precedence(slot, precedence)))?;
+    owned(call, |owned| owned.settled().pool().set_precedence(slot, precedence))?;
     None
 }
 
@@ -372,7 +305,6 @@ fn check_health(call: &Call) -> Option<Value> {
 fn next_overdue(call: &Call) -> Option<Value> {
     let slot = owned(call, |owned| {
         let Some((slot, is_dead)) = owned.overdue.pop() else { return -1.0 };
-        show(owned, Slot::new(slot));
         if is_dead { f64::from(slot) + 0.5 } else { slot.into() }
     })?;
     call.number(slot)

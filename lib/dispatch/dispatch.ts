@@ -32,7 +32,7 @@ export function dispatch<T extends Message>(
     return false;
   });
   if (taker === undefined) return null;
-  fleet.trackOn(taker, requestId, category);
+  taker.track(requestId, category);
   const release = (id: string, completed: boolean) => fleet.release(id, completed);
   const { complete, fail } = settlementOf(requestId, release);
   return Object.freeze({ worker: snapshotOf(taker.toInfo()), message, requestId, complete, fail });

@@ -1,13 +1,16 @@
 //! Arguments and results of a raw N-API call.
 #![allow(unsafe_code, reason = "raw N-API calls; what each relies on stands beside it")]
 
-use std::{ptr, slice};
+use std::{ffi::c_void, ptr, slice, sync::Arc};
 
 use napi::{bindgen_prelude::Float64Array, sys};
-use worker_server::{Fleet, Text};
+use worker_server::{
+    Fleet, HeartbeatChunk, Text,
+    core::pool::{Slot, Status},
+};
 
 use super::Value;
-use crate::fleets::View;
+use crate::fleets::{View, status_of};
 
 /// No raw function takes more arguments.
 const MAX_ARGUMENTS: usize = 4;
@@ -108,36 +111,25 @@ impl Call {
         (status == sys::Status::napi_ok).then_some(written)
     }
 
-    /// A string as it is in JavaScript.
-    pub(super) fn utf16(&self, index: usize) -> Option<Vec<u16>> {
-        let value = self.argument(index)?;
-        let mut stack = [0u16; STACK_BYTES];
-        let written = self.copy_utf16(value, stack.as_mut_ptr(), STACK_BYTES)?;
-        if written + 1 < STACK_BYTES {
-            return stack.get(..written).map(<[u16]>::to_vec);
-        }
-        let len = self.copy_utf16(value, ptr::null_mut(), 0)?;
-        let mut units = vec![0; len + 1];
-        let written = self.copy_utf16(value, units.as_mut_ptr(), units.len())?;
-        units.truncate(written);
-        Some(units)
-    }
-
-    fn copy_utf16(&self, value: Value, buffer: *mut u16, capacity: usize) -> Option<usize> {
-        let mut written = 0;
-        // SAFETY: `buffer` is null or has `capacity` units; anything but a string is refused.
-        let status = unsafe {
-            sys::napi_get_value_string_utf16(self.env, value, buffer, capacity, &mut written)
-        };
-        (status == sys::Status::napi_ok).then_some(written)
-    }
-
     /// Runs `body` on the bytes of a Uint8Array.
     pub(super) fn with_bytes<T>(
         &self,
         index: usize,
         body: impl FnOnce(&mut [u8]) -> T,
     ) -> Option<T> {
+        let (kind, len, data) = self.typed_array(index)?;
+        if kind != sys::TypedarrayType::uint8_array {
+            return None;
+        }
+        if len == 0 || data.is_null() {
+            return Some(body(&mut []));
+        }
+        // SAFETY: Node gave the array's memory; no JavaScript runs before `body` returns, so
+        // nothing else reads or writes it.
+        Some(body(unsafe { slice::from_raw_parts_mut(data.cast(), len) }))
+    }
+
+    fn typed_array(&self, index: usize) -> Option<(sys::napi_typedarray_type, usize, *mut c_void)> {
         let value = self.argument(index)?;
         let (mut kind, mut len, mut data) = (0, 0, ptr::null_mut());
         // SAFETY: a live value of this call; anything but a typed array is refused.
@@ -152,15 +144,7 @@ impl Call {
                 ptr::null_mut(),
             )
         };
-        if status != sys::Status::napi_ok || kind != sys::TypedarrayType::uint8_array {
-            return None;
-        }
-        if len == 0 || data.is_null() {
-            return Some(body(&mut []));
-        }
-        // SAFETY: Node gave the array's memory; no JavaScript runs before `body` returns, so
-        // nothing else reads or writes it.
-        Some(body(unsafe { slice::from_raw_parts_mut(data.cast(), len) }))
+        (status == sys::Status::napi_ok).then_some((kind, len, data))
     }
 
     pub(super) fn number(&self, value: f64) -> Option<Value> {
@@ -168,6 +152,41 @@ impl Call {
         // SAFETY: plain value creation inside the call.
         let status = unsafe { sys::napi_create_double(self.env, value, &mut result) };
         (status == sys::Status::napi_ok).then_some(result)
+    }
+
+    /// A slot as a number; -1: none.
+    pub(super) fn slot_or_none(&self, slot: Option<Slot>) -> Option<Value> {
+        self.number(slot.map_or(-1.0, |slot| slot.index().into()))
+    }
+
+    /// The memory of a chunk as an ArrayBuffer, which keeps it alive. `None` where the engine does
+    /// not let memory be shared with it.
+    pub(super) fn shared_heartbeats(&self, chunk: Arc<HeartbeatChunk>) -> Option<Value> {
+        unsafe extern "C" fn let_go(_: sys::napi_env, _: *mut c_void, hint: *mut c_void) {
+            // SAFETY: the reference given away below; Node calls this once.
+            drop(unsafe { Arc::from_raw(hint.cast_const().cast::<HeartbeatChunk>()) });
+        }
+        let memory = chunk.as_ptr().cast_mut().cast();
+        let hint = Arc::into_raw(chunk).cast_mut().cast();
+        let mut result = ptr::null_mut();
+        // SAFETY: the memory lives as long as the reference behind `hint`. It consists of atomics,
+        // so that it may change while JavaScript, which only reads it, looks.
+        let status = unsafe {
+            sys::napi_create_external_arraybuffer(
+                self.env,
+                memory,
+                HeartbeatChunk::LEN * size_of::<f64>(),
+                Some(let_go),
+                hint,
+                &mut result,
+            )
+        };
+        if status == sys::Status::napi_ok {
+            return Some(result);
+        }
+        // SAFETY: refused, so the reference is still ours.
+        unsafe { let_go(self.env, memory, hint) };
+        None
     }
 
     pub(super) fn boolean(&self, value: bool) -> Option<Value> {
@@ -200,9 +219,26 @@ impl View {
         (memory.len() >= Self::LEN).then_some(Self(memory.as_mut_ptr()))
     }
 
-    pub(crate) fn write(self, values: [f64; Self::LEN]) {
+    pub(crate) fn write(self, values: [f64; Self::RESULTS]) {
         // SAFETY: `of` checked the length; the facade keeps the array alive and never detaches it
         // as long as it holds the server; this runs on its thread, so nobody reads meanwhile.
-        unsafe { ptr::copy_nonoverlapping(values.as_ptr(), self.0, Self::LEN) };
+        unsafe { ptr::copy_nonoverlapping(values.as_ptr(), self.0, Self::RESULTS) };
+    }
+
+    /// Hands out the changes that JavaScript has listed (slot, status, requests in flight), and
+    /// empties the list.
+    pub(crate) fn take_changes(self, mut each: impl FnMut(Slot, Status, f64)) {
+        // SAFETY: as above.
+        let list = unsafe { slice::from_raw_parts_mut(self.0, Self::LEN) };
+        let Some((count, changes)) =
+            list.get_mut(Self::RESULTS..).and_then(<[f64]>::split_first_mut)
+        else {
+            return;
+        };
+        let listed = std::mem::take(count) as usize;
+        let (changes, _) = changes.as_chunks::<3>();
+        for [slot, status, active] in changes.iter().take(listed) {
+            each(Slot::new(*slot as u32), status_of(*status), *active);
+        }
     }
 }

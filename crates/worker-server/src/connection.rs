@@ -17,6 +17,7 @@ use worker_core::{
 
 use crate::{
     counters::Counters,
+    heartbeats::Place,
     outbox::{Outbox, SendError},
     panics::lock,
     websocket::close_frame,
@@ -64,6 +65,8 @@ pub struct Connection {
     slot: AtomicU32,
     /// Milliseconds since the epoch, as bits of an f64.
     last_heartbeat: AtomicU64,
+    /// Where the owner reads the same, while it has a slot.
+    heartbeat_place: Mutex<Option<Place>>,
     /// The owner marked it unhealthy, so the next heartbeat must tell the owner.
     unhealthy: AtomicBool,
     /// Bytes of events the owner has not taken.
@@ -92,6 +95,7 @@ impl Connection {
             bound: Mutex::default(),
             slot: AtomicU32::new(NO_SLOT),
             last_heartbeat: AtomicU64::new(0),
+            heartbeat_place: Mutex::default(),
             unhealthy: AtomicBool::new(false),
             backlog: AtomicUsize::new(0),
             stalled: AtomicBool::new(false),
@@ -180,8 +184,21 @@ impl Connection {
     }
 
     pub(crate) fn set_last_heartbeat_ms(&self, ms: f64) {
+        let place = lock(&self.heartbeat_place);
         self.last_heartbeat.store(ms.to_bits(), Ordering::Relaxed);
+        if let Some(place) = &*place {
+            place.set(ms);
+        }
         self.resumed.store(0, Ordering::Relaxed);
+    }
+
+    /// From now on heartbeats are written down there, too.
+    pub(crate) fn set_heartbeat_place(&self, place: Option<Place>) {
+        let mut present = lock(&self.heartbeat_place);
+        if let Some(place) = &place {
+            place.set(self.last_heartbeat_ms());
+        }
+        *present = place;
     }
 
     /// Notes a heartbeat. Its fraction of a millisecond differs from the last one's, so that each is

@@ -22,6 +22,7 @@ use crate::{
     connection::Connection,
     counters::Stats,
     events::{Event, EventQueue},
+    heartbeats::{HeartbeatChunk, Heartbeats},
     listener::{Address, ListenError},
     outbox::SendError,
     server::{Server, ServerOptions},
@@ -41,6 +42,9 @@ pub struct Fleet {
     /// By slot of the pool.
     connections: Vec<Option<Arc<Connection>>>,
     bridges: HashMap<u32, Arc<Bridge>>,
+    heartbeats: Heartbeats,
+    /// Recoveries taken and not yet handed out.
+    recovered: Vec<Arc<Connection>>,
 }
 
 /// What the pool and the connection know of a worker at this moment.
@@ -66,6 +70,8 @@ impl Fleet {
             pool: Pool::default(),
             connections: Vec::new(),
             bridges: HashMap::new(),
+            heartbeats: Heartbeats::default(),
+            recovered: Vec::new(),
         }
     }
 
@@ -114,12 +120,13 @@ impl Fleet {
 
     /// Takes a registered worker into the pool.
     pub fn admit(&mut self, connection: Arc<Connection>, capabilities: Capabilities) -> Slot {
-        let slot = self.with_pool(|pool| pool.insert(capabilities));
+        let slot = self.change_pool(|pool| pool.insert(capabilities));
         let index = slot.index() as usize;
         if self.connections.len() <= index {
             self.connections.resize(index + 1, None);
         }
         connection.set_slot(Some(slot));
+        connection.set_heartbeat_place(Some(self.heartbeats.place(slot)));
         // Only now: what it did under another id has been told with the times of then.
         connection.set_last_heartbeat_ms(self.server.shared().clock.now_ms());
         if let Some(place) = self.connections.get_mut(index) {
@@ -141,17 +148,23 @@ impl Fleet {
             self.connections.get_mut(slot.index() as usize).and_then(Option::take)
         {
             connection.set_slot(None);
+            connection.set_heartbeat_place(None);
         }
-        self.with_pool(|pool| pool.remove(slot));
+        self.change_pool(|pool| pool.remove(slot));
     }
 
     /// Does something with the pool, up to date with the heartbeats received.
     pub fn with_pool<T>(&mut self, body: impl FnOnce(&mut Pool) -> T) -> T {
-        for connection in self.server.shared().recoveries.take() {
-            if let Some(slot) = connection.slot() {
-                self.pool.heartbeat(slot);
-            }
-        }
+        while self.next_recovered().is_some() {}
+        self.change_pool(body)
+    }
+
+    /// The pool as it is, for an owner that keeps the statuses itself ([`Fleet::set_load`]).
+    pub fn pool(&mut self) -> &mut Pool {
+        &mut self.pool
+    }
+
+    fn change_pool<T>(&mut self, body: impl FnOnce(&mut Pool) -> T) -> T {
         let result = body(&mut self.pool);
         self.publish();
         result
@@ -162,6 +175,37 @@ impl Fleet {
         let gauges = &self.server.shared().gauges;
         gauges.workers.store(self.pool.len(), Ordering::Relaxed);
         gauges.available.store(self.pool.available_count(), Ordering::Relaxed);
+    }
+
+    /// Sets what a worker is doing, for an owner that counts requests itself.
+    pub fn set_load(&mut self, slot: Slot, status: Status, active: f64) {
+        self.change_pool(|pool| pool.set_load(slot, status, active));
+    }
+
+    /// The next worker that was marked unhealthy and has beaten since; by now it is available, or
+    /// busy.
+    pub fn next_recovered(&mut self) -> Option<Slot> {
+        if self.recovered.is_empty() {
+            self.recovered = self.server.shared().recoveries.take();
+        }
+        while let Some(connection) = self.recovered.pop() {
+            if let Some(slot) = connection.slot() {
+                self.change_pool(|pool| pool.heartbeat(slot));
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// Memory with the times at which the workers of slots `number * LEN` to `(number + 1) * LEN`
+    /// last beat; `None` if no worker had one of these yet.
+    pub fn heartbeat_chunk(&self, number: usize) -> Option<&Arc<HeartbeatChunk>> {
+        self.heartbeats.chunk(number)
+    }
+
+    /// When a worker last beat, in milliseconds since the Unix epoch.
+    pub fn last_heartbeat_ms(&self, slot: Slot) -> Option<f64> {
+        Some(self.connection(slot)?.last_heartbeat_ms())
     }
 
     /// Replaces what a worker can do. Heartbeats received before count after it, as if they had come
@@ -218,7 +262,7 @@ impl Fleet {
             // way round it would be missed.
             connection.mark_unhealthy();
         }
-        self.with_pool(|pool| pool.set_status(slot, status));
+        self.change_pool(|pool| pool.set_status(slot, status));
     }
 
     /// Room for the header in front of a text, for [`Fleet::text_frame`].
@@ -264,6 +308,7 @@ impl Fleet {
         let CloseReason { code, reason } = SHUTTING_DOWN;
         for connection in std::mem::take(&mut self.connections).into_iter().flatten() {
             connection.set_slot(None);
+            connection.set_heartbeat_place(None);
             connection.close(code, reason);
         }
         self.pool = Pool::default();

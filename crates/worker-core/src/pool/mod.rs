@@ -98,6 +98,14 @@ impl Pool {
         self.change(slot, |worker| worker.active = active)
     }
 
+    /// Sets both at once. Returns whether the worker exists.
+    pub fn set_load(&mut self, slot: Slot, status: Status, active: f64) -> bool {
+        self.change(slot, |worker| {
+            worker.status = status;
+            worker.active = active;
+        })
+    }
+
     /// Sets the number of completed requests. Returns whether the worker exists.
     pub fn set_completed(&mut self, slot: Slot, completed: f64) -> bool {
         self.change(slot, |worker| worker.completed = completed)
