@@ -22,15 +22,21 @@ export interface Sender {
   toInfo(): WorkerInfo;
 }
 
+export const MISSING_TYPE = "Message missing type field";
+
+export function isTyped(message: unknown): message is TypedMessage {
+  return typeof (message as { type?: unknown } | null)?.type === "string";
+}
+
 /** A message, or what is wrong with the text as a log line says it. */
 export function parseMessage(text: string): TypedMessage | string {
-  let message: { type?: unknown } | null;
+  let message: unknown;
   try {
     message = JSON.parse(text);
   } catch {
     return "Invalid JSON message from worker";
   }
-  return typeof message?.type === "string" ? (message as TypedMessage) : "Message missing type field";
+  return isTyped(message) ? message : MISSING_TYPE;
 }
 
 /** What the application sees of its workers, however they are connected: the calls of its handlers, and the log around them. */
@@ -95,10 +101,12 @@ export class Application {
     }
     const info = tied(sender.toInfo(), sender, message, this.#settle);
     if (handlers.maySeeEvent) showEvent(info);
-    handlers.call([info, message], (thrown) => {
-      this.#logger.error("Error in message handler", { type, error: errorMessage(thrown) });
-    });
+    handlers.deliver(info, message, this.#reportThrown);
   }
+
+  readonly #reportThrown = (type: string, thrown: unknown): void => {
+    this.#logger.error("Error in message handler", { type, error: errorMessage(thrown) });
+  };
 
   #handlersOf(type: string): MessageHandlers {
     let handlers = this.#messageHandlers.get(type);

@@ -12,7 +12,7 @@ export { binding };
 /** Places of the view after `next`. */
 export const enum EventView {
   Kind = 0,
-  /** Slot of a worker or number of a bridge; -1: none. */
+  /** Slot of a worker, number of a bridge, or how many runs of messages there are; -1: none. */
   Subject = 1,
   CloseCode = 2,
   WasBound = 3,
@@ -27,6 +27,14 @@ export const enum ChangesView {
   Most = 32,
 }
 
+/** Places of the view for a batch of messages: consecutive ones of one sender are a run. */
+export const enum RunsView {
+  /** Slot and number of messages of the first run. */
+  First = ChangesView.First + ChangesView.PerChange * ChangesView.Most,
+  PerRun = 2,
+  Most = 64,
+}
+
 /** What an event is; `src/raw/events.rs` has the same list. */
 export const enum EventKind {
   None,
@@ -34,6 +42,7 @@ export const enum EventKind {
   TokenRefused,
   RegistrationRefused,
   Registered,
+  Messages,
   Message,
   MessageDropped,
   InvalidJson,
@@ -49,4 +58,4 @@ export const enum EventKind {
 }
 
 /** Doubles in a view. */
-export const VIEW_LENGTH = ChangesView.First + ChangesView.PerChange * ChangesView.Most;
+export const VIEW_LENGTH = RunsView.First + RunsView.PerRun * RunsView.Most;

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use worker_server::{
-    Connection, Fleet,
+    Connection, Fleet, MessageBatch,
     core::{
         pool::{Slot, Status},
         protocol::Capabilities,
@@ -44,7 +44,9 @@ impl View {
     pub(crate) const RESULTS: usize = 4;
     /// Most changes in the list behind these: their count, and three places for each.
     pub(crate) const MOST_CHANGES: usize = 32;
-    pub(crate) const LEN: usize = Self::RESULTS + 1 + 3 * Self::MOST_CHANGES;
+    /// Where the runs of a batch of messages begin: two places for each.
+    pub(crate) const RUNS: usize = Self::RESULTS + 1 + 3 * Self::MOST_CHANGES;
+    pub(crate) const LEN: usize = Self::RUNS + 2 * MessageBatch::MOST_RUNS;
 }
 
 thread_local! {

@@ -19,6 +19,18 @@ export class MessageHandlers extends Handlers<Arguments> {
     return this.#maySeeEvent;
   }
 
+  /** As `call`, without an array and a function for each message. */
+  deliver(info: WorkerInfo, message: TypedMessage, onThrow: (type: string, thrown: unknown) => void): void {
+    const { type } = message;
+    for (const handler of this.handlers) {
+      try {
+        handler(info, message);
+      } catch (thrown) {
+        onThrow(type, thrown);
+      }
+    }
+  }
+
   override add(handler: WorkerMessageHandler): () => void {
     if (handler.length < 2) this.#maySeeEvent = true;
     return super.add(handler);

@@ -228,10 +228,8 @@ impl View {
     /// Hands out the changes that JavaScript has listed (slot, status, requests in flight), and
     /// empties the list.
     pub(crate) fn take_changes(self, mut each: impl FnMut(Slot, Status, f64)) {
-        // SAFETY: as above.
-        let list = unsafe { slice::from_raw_parts_mut(self.0, Self::LEN) };
         let Some((count, changes)) =
-            list.get_mut(Self::RESULTS..).and_then(<[f64]>::split_first_mut)
+            self.memory().get_mut(Self::RESULTS..).and_then(<[f64]>::split_first_mut)
         else {
             return;
         };
@@ -240,5 +238,19 @@ impl View {
         for [slot, status, active] in changes.iter().take(listed) {
             each(Slot::new(*slot as u32), status_of(*status), *active);
         }
+    }
+
+    /// Writes down the slot and the number of messages of each run of a batch.
+    pub(crate) fn write_runs(self, runs: impl Iterator<Item = (f64, u32)>) {
+        let places = self.memory().get_mut(Self::RUNS..).unwrap_or_default();
+        let (places, _) = places.as_chunks_mut::<2>();
+        for (place, (slot, count)) in places.iter_mut().zip(runs) {
+            *place = [slot, count.into()];
+        }
+    }
+
+    fn memory<'a>(self) -> &'a mut [f64] {
+        // SAFETY: as in `write`; the slice does not outlive the method that asks for it.
+        unsafe { slice::from_raw_parts_mut(self.0, Self::LEN) }
     }
 }

@@ -1,6 +1,6 @@
 //! Handing events to JavaScript: the view says what happened, the result is its text.
 
-use worker_server::{Addresses, Bridge, Event, Text};
+use worker_server::{Addresses, Bridge, Event, Run, Text};
 
 use super::{Value, arguments::Call, owned};
 use crate::fleets::Owned;
@@ -14,6 +14,7 @@ enum Kind {
     TokenRefused,
     RegistrationRefused,
     Registered,
+    Messages,
     Message,
     MessageDropped,
     InvalidJson,
@@ -28,8 +29,8 @@ enum Kind {
     Stopped,
 }
 
-/// Takes the next event. View: kind, slot of the worker (-1: none) or number of the bridge, then
-/// close code and whether an id was bound.
+/// Takes the next event. View: kind, slot of the worker (-1: none) or number of the bridge (or of
+/// runs of messages), then close code and whether an id was bound.
 pub(super) fn next(call: &Call) -> Option<Value> {
     let text = owned(call, |owned| {
         let event = owned.fleet.next_event();
@@ -57,6 +58,15 @@ fn describe(owned: &mut Owned, event: Event) -> ([f64; 4], Option<Text>) {
             // A UUID has a fixed length, so the facade can cut the two apart.
             let text = Text::from(session_id + text.as_str());
             (Kind::Registered, old, 0, false, Some(text))
+        }
+        Event::Messages(batch) => {
+            let runs = batch.runs();
+            owned.view.write_runs(runs.iter().map(|run| (slot(&run.connection), run.count)));
+            let (kind, subject) = match runs {
+                [Run { connection, count: 1, .. }] => (Kind::Message, slot(connection)),
+                _ => (Kind::Messages, runs.len() as f64),
+            };
+            (kind, subject, 0, false, Some(batch.into_text()))
         }
         Event::Message { connection, text } => {
             (Kind::Message, slot(&connection), 0, false, Some(text))

@@ -1,5 +1,7 @@
 //! What the server tells its owner, in order.
 
+mod batch;
+
 use std::{
     collections::VecDeque,
     fmt,
@@ -16,6 +18,9 @@ use crate::{
     panics::lock,
 };
 use worker_core::protocol::Registration;
+
+pub(crate) use batch::SHORT_BYTES;
+pub use batch::{MessageBatch, Run};
 
 /// Text and whether it is plain ASCII, found out off the owner's thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +78,9 @@ pub enum Event {
         /// The connection whose place it takes; perhaps itself.
         replaces: Option<Arc<Connection>>,
     },
-    /// An application message.
+    /// Short application messages that came one after the other, from one sender or several.
+    Messages(MessageBatch),
+    /// An application message that is long, or no JSON.
     Message {
         /// Its sender, registered or not.
         connection: Arc<Connection>,
@@ -127,21 +134,24 @@ struct Lag {
 const NOTE_BYTES: usize = 256;
 
 impl Event {
-    /// Who can cause any number of these, and what each counts in the backlog.
-    pub(crate) fn backlog(&self) -> Option<(&Connection, usize)> {
+    /// Shows whose backlogs this counts in, and how many bytes: what a peer can cause at will.
+    pub(crate) fn backlogs(&self, mut each: impl FnMut(&Connection, usize)) {
         match self {
-            Self::Message { connection, text } => Some((connection, text.value.len() + NOTE_BYTES)),
-            Self::Registered { connection, text, .. } => {
-                Some((connection, text.value.len() + NOTE_BYTES))
+            Self::Messages(batch) => {
+                for run in batch.runs() {
+                    each(&run.connection, run.backlog);
+                }
+            }
+            Self::Message { connection, text } | Self::Registered { connection, text, .. } => {
+                each(connection, text.value.len() + NOTE_BYTES);
             }
             Self::UnknownHeartbeat { connection, id } => {
-                let id_bytes = id.as_ref().map_or(0, |id| id.value.len());
-                Some((connection, id_bytes + NOTE_BYTES))
+                each(connection, id.as_ref().map_or(0, |id| id.value.len()) + NOTE_BYTES);
             }
             Self::InvalidJson(connection) | Self::MissingType(connection) => {
-                Some((connection, NOTE_BYTES))
+                each(connection, NOTE_BYTES);
             }
-            _ => None,
+            _ => {}
         }
     }
 }
@@ -169,10 +179,20 @@ impl EventQueue {
 
     /// Adds an event.
     pub fn push(&self, event: Event) {
-        if let Some((connection, bytes)) = event.backlog() {
-            connection.enter_backlog(bytes);
-        }
+        event.backlogs(Connection::enter_backlog);
         lock(&self.events).push_back(event);
+        self.signal();
+    }
+
+    /// Adds a short message, which must be valid JSON: to the batch at the end, if that has room.
+    pub(crate) fn push_message(&self, connection: &Arc<Connection>, text: &str) {
+        connection.enter_backlog(batch::backlog_of(text));
+        let mut events = lock(&self.events);
+        match events.back_mut() {
+            Some(Event::Messages(batch)) if batch.has_room_for(text) => batch.add(connection, text),
+            _ => events.push_back(Event::Messages(MessageBatch::new(connection, text))),
+        }
+        drop(events);
         self.signal();
     }
 
@@ -325,10 +345,39 @@ mod tests {
             ),
         ];
         for (event, expected) in events {
-            let (_, bytes) = event.backlog().expect("counted");
-            assert_eq!(bytes, expected, "{event:?}");
+            assert_eq!(backlog(&event), [expected], "{event:?}");
         }
-        assert!(Event::Opened.backlog().is_none());
+        assert!(backlog(&Event::Opened).is_empty());
+    }
+
+    fn backlog(event: &Event) -> Vec<usize> {
+        let mut found = Vec::new();
+        event.backlogs(|_, bytes| found.push(bytes));
+        found
+    }
+
+    #[test]
+    fn short_messages_gather_until_something_else_comes() {
+        let (queue, wakes) = counted();
+        let (first, second) = (connection(), connection());
+        queue.push_message(&first, "1");
+        queue.push_message(&first, "2");
+        queue.push_message(&second, "3");
+        queue.push(Event::Opened);
+        queue.push_message(&second, "4");
+        assert_eq!(wakes.load(Ordering::Relaxed), 1);
+        let described: Vec<String> = queue
+            .take()
+            .into_iter()
+            .map(|event| match event {
+                Event::Messages(batch) => {
+                    let runs: Vec<u32> = batch.runs().iter().map(|run| run.count).collect();
+                    format!("{} {runs:?}", batch.into_text().as_str())
+                }
+                other => format!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(described, ["[1,2,3] [2, 1]", "Opened", "4 [1]"]);
     }
 
     #[test]
@@ -338,8 +387,10 @@ mod tests {
         queue.push(Event::InvalidJson(Arc::clone(&connection)));
         queue.push(Event::InvalidJson(Arc::clone(&connection)));
         assert!(connection.may_read(|| 0.0));
-        queue.push(Event::InvalidJson(Arc::clone(&connection)));
+        queue.push_message(&connection, "1");
         assert!(!connection.may_read(|| 0.0));
+        let taken: usize = queue.take().iter().flat_map(backlog).sum();
+        assert_eq!(taken, 3 * NOTE_BYTES + 1);
     }
 
     #[test]

@@ -98,9 +98,7 @@ impl Fleet {
             self.taken = self.events.take();
         }
         let event = self.taken.pop_front()?;
-        if let Some((connection, bytes)) = event.backlog() {
-            connection.leave_backlog(bytes);
-        }
+        event.backlogs(Connection::leave_backlog);
         match &event {
             Event::BridgeOpened(bridge) => {
                 self.bridges.insert(bridge.id(), Arc::clone(bridge));

@@ -5,12 +5,13 @@ use std::{borrow::Cow, cell::RefCell, io, pin::pin, sync::Arc};
 use tokio::time::{Instant, sleep_until, timeout};
 use worker_core::protocol::{
     AUTHENTICATION_FAILED, CloseReason, Heartbeat, INVALID_REGISTRATION, Inbound, REPLACED,
-    RegistrationRequest, classify, heartbeat_ack, registration_accepted, registration_refused,
+    RegistrationRequest, classify, heartbeat_ack, is_json, registration_accepted,
+    registration_refused,
 };
 
 use crate::{
     connection::{CloseInfo, Connection},
-    events::{Event, Text},
+    events::{Event, SHORT_BYTES, Text},
     panics::lock,
     registry::Displaced,
     server::{Run, Shared},
@@ -300,8 +301,12 @@ impl Session<'_> {
             }
             return;
         }
-        let connection = Arc::clone(connection);
-        self.emit(Event::Message { connection, text: Text::from(text.into_owned()) });
+        if text.len() <= SHORT_BYTES && is_json(&text) {
+            self.ending.shared.events.push_message(connection, &text);
+        } else {
+            let connection = Arc::clone(connection);
+            self.emit(Event::Message { connection, text: Text::from(text.into_owned()) });
+        }
     }
 
     fn handle_heartbeat(&mut self, heartbeat: &Heartbeat<'_>) {

@@ -143,7 +143,7 @@ async fn what_the_owner_has_not_taken_is_bounded_and_nothing_is_lost() {
     let mut owner = Owner::with_limits(|limits| limits.backlog_bytes = 200_000);
     let (peer, slot) = owner.worker("eager").await;
     owner.fleet.set_last_heartbeat(slot, 0.0);
-    let text = |n: usize| format!("{n:0>1000}");
+    let text = |n: usize| format!("\"{n:0>998}\"");
     let (_reading, mut writing) = peer.stream.into_split();
     let writer = tokio::spawn(async move {
         for n in 0..COUNT {
@@ -154,7 +154,7 @@ async fn what_the_owner_has_not_taken_is_bounded_and_nothing_is_lost() {
     // A worker that is not read is not overdue.
     until(|| owner.fleet.overdue(1e13, 1.0).is_empty()).await;
     let mut taken = 0;
-    while let Some(event) = owner.fleet.next_event() {
+    while let Some(event) = owner.next_now() {
         assert!(matches!(&event, Event::Message { text: got, .. } if got.as_str() == text(taken)));
         taken += 1;
         assert!(taken < 400, "more was read than the bound and one turn");

@@ -46,8 +46,8 @@ pub(crate) fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t', '\n', '\r'])
 }
 
-/// Whether `text` is one JSON value.
-pub(crate) fn is_valid(text: &str) -> bool {
+/// Whether `text` is one JSON value, by the rules of `JSON.parse`.
+pub fn is_valid(text: &str) -> bool {
     serde_json::from_str::<&RawValue>(text).is_ok()
 }
 

@@ -24,6 +24,7 @@ pub use close::{
     SHUTTING_DOWN,
 };
 pub use heartbeat::Heartbeat;
+pub use json::is_valid as is_json;
 pub use registration::{
     InvalidRegistration, Registration, RegistrationLimits, RegistrationRequest,
 };

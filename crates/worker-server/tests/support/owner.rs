@@ -1,6 +1,6 @@
 //! What a program does that embeds the server.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{runtime::Handle, sync::Notify};
@@ -17,6 +17,8 @@ pub(crate) struct Owner {
     pub(crate) fleet: Fleet,
     pub(crate) port: u16,
     woken: Arc<Notify>,
+    /// The messages of a batch, one by one.
+    unfolded: VecDeque<Event>,
 }
 
 /// What a `Registered` event says.
@@ -33,7 +35,7 @@ impl Owner {
         let woken = Arc::new(Notify::new());
         let wake = Arc::clone(&woken);
         let events = Arc::new(EventQueue::new(move || wake.notify_one()));
-        Self { fleet: Fleet::new(options, events), port: 0, woken }
+        Self { fleet: Fleet::new(options, events), port: 0, woken, unfolded: VecDeque::new() }
     }
 
     pub(crate) fn start(options: ServerOptions) -> Self {
@@ -65,13 +67,28 @@ impl Owner {
         // Around the loop, for the server wakes its owner now and then to measure its lag.
         soon(async {
             loop {
-                if let Some(event) = self.fleet.next_event() {
+                if let Some(event) = self.next_now() {
                     return event;
                 }
                 self.woken.notified().await;
             }
         })
         .await
+    }
+
+    /// The next event that is there already; messages come one by one.
+    pub(crate) fn next_now(&mut self) -> Option<Event> {
+        if self.unfolded.is_empty() {
+            match self.fleet.next_event()? {
+                Event::Messages(batch) => {
+                    self.unfolded.extend(batch.messages().map(|(connection, text)| {
+                        Event::Message { connection: Arc::clone(connection), text: text.into() }
+                    }));
+                }
+                event => return Some(event),
+            }
+        }
+        self.unfolded.pop_front()
     }
 
     /// What the next `count` events are, in order; nothing is done about them.
@@ -173,6 +190,7 @@ pub(crate) fn describe(event: &Event) -> String {
             let how = if replaces.is_some() { " replacing" } else { "" };
             format!("registered {id}{how}")
         }
+        Event::Messages(_) => "messages".to_owned(),
         Event::Message { text, .. } => format!("message {}", text.as_str()),
         Event::MessageDropped => "message dropped".to_owned(),
         Event::InvalidJson(_) => "invalid JSON".to_owned(),
