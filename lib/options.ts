@@ -5,13 +5,13 @@ import type { WorkerServerLimits, WorkerServerLogger, WorkerServerOptions } from
 export interface CheckedOptions {
   /** As given; checked when listening, since that is when Node refuses a bad one. */
   port: unknown;
-  healthCheckIntervalMs: number;
   logger: WorkerServerLogger | undefined;
   /** What the native side needs to know. */
   native: {
     authTokens: string[];
     heartbeatTimeoutMs: number;
     heartbeatIntervalMs: number;
+    healthCheckIntervalMs: number;
     healthPath?: string;
     limits: WorkerServerLimits;
   };
@@ -43,6 +43,7 @@ const LIMITS: Record<keyof WorkerServerLimits, true> = {
   writeTimeoutMs: true,
   closeTimeoutMs: true,
   keepAliveMs: true,
+  pingIntervalMs: true,
 };
 
 /** Applies the defaults; a value of a wrong type is a TypeError that names the option. */
@@ -52,12 +53,12 @@ export function checkOptions(options: WorkerServerOptions): CheckedOptions {
   if (typeof port !== "number" && typeof port !== "string") throw expected("options.port", "a number", port);
   return {
     port: options.port,
-    healthCheckIntervalMs: milliseconds(options, "healthCheckIntervalMs"),
     logger: checkLogger(options.logger ?? undefined),
     native: {
       authTokens: tokensOf(options),
       heartbeatTimeoutMs: milliseconds(options, "heartbeatTimeoutMs"),
       heartbeatIntervalMs: milliseconds(options, "heartbeatIntervalMs"),
+      healthCheckIntervalMs: milliseconds(options, "healthCheckIntervalMs"),
       limits: checkLimits(options.limits ?? {}),
       ...checkHealthPath(options.healthPath),
     },

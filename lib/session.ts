@@ -249,6 +249,11 @@ export class Session implements ConnectedWorker {
     return false;
   }
 
+  /** Ends the connection without waiting for the peer's half of the closing handshake. */
+  abandon(): void {
+    binding.abandon(this.#fleet.number, this.slot);
+  }
+
   #noteChange(): void {
     if (this.slot !== NO_SLOT) this.#fleet.changes.note(this, this.#status, this.#activeRequests);
   }

@@ -153,6 +153,12 @@ export interface WorkerServerLimits {
   closeTimeoutMs?: number;
   /** Milliseconds of idleness after which TCP probes whether the peer is there. Default 30,000. */
   keepAliveMs?: number;
+  /**
+   * Milliseconds in which nothing was received, after which a connection is pinged. Default 30,000, at least 10. After two
+   * pings in vain it is dropped; a registered worker not before it is silent for 3 x `heartbeatTimeoutMs` and two health
+   * checks.
+   */
+  pingIntervalMs?: number;
 }
 
 /** What a server has counted since it was made. */
@@ -173,6 +179,8 @@ export interface ServerStats {
   registrationTimeouts: number;
   requestHeadTimeouts: number;
   writeTimeouts: number;
+  /** Connections dropped because they did not answer pings. */
+  pingTimeouts: number;
   /** Connections failed for a violation of the WebSocket protocol, size limits among them. */
   protocolErrors: number;
   /** Control messages that are no JSON or have no type. */

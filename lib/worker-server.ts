@@ -121,7 +121,7 @@ export class WorkerServer {
     }
     this.#boundPort = outcome.port ?? this.#boundPort;
     this.#http.start();
-    this.#healthCheck.start(this.#options.healthCheckIntervalMs);
+    this.#healthCheck.start(this.#options.native.healthCheckIntervalMs);
     // As with Node's servers, listening is told after the caller's turn, in which the server may be stopped again.
     await Promise.resolve();
     if (this.#epoch !== epoch) throw new Error("WorkerServer was stopped before it had started");

@@ -29,6 +29,7 @@ pub struct NativeLimits {
     pub write_timeout_ms: Option<f64>,
     pub close_timeout_ms: Option<f64>,
     pub keep_alive_ms: Option<f64>,
+    pub ping_interval_ms: Option<f64>,
 }
 
 impl From<NativeLimits> for Limits {
@@ -53,9 +54,8 @@ impl From<NativeLimits> for Limits {
         set_time(&mut limits.request_head_timeout, given.request_head_timeout_ms);
         set_time(&mut limits.write_timeout, given.write_timeout_ms);
         set_time(&mut limits.close_timeout, given.close_timeout_ms);
-        if let Some(ms) = given.keep_alive_ms {
-            limits.keepalive = ms.is_finite().then(|| duration_of(ms));
-        }
+        set_pace(&mut limits.keepalive, given.keep_alive_ms);
+        set_pace(&mut limits.ping_interval, given.ping_interval_ms);
         limits
     }
 }
@@ -70,6 +70,12 @@ fn set_count(limit: &mut usize, given: Option<f64>) {
 fn set_time(limit: &mut Duration, given: Option<f64>) {
     if let Some(ms) = given {
         *limit = duration_of(ms);
+    }
+}
+
+fn set_pace(limit: &mut Option<Duration>, given: Option<f64>) {
+    if let Some(ms) = given {
+        *limit = ms.is_finite().then(|| duration_of(ms));
     }
 }
 

@@ -75,6 +75,7 @@ export! {
     "send" => send,
     "broadcast" => broadcast,
     "close" => close,
+    "abandon" => abandon,
     "isOpen" => is_open,
     "setEndpoint" => set_endpoint,
     "bridgeRead" => bridge_read,
@@ -329,6 +330,12 @@ fn close(call: &Call) -> Option<Value> {
     None
 }
 
+fn abandon(call: &Call) -> Option<Value> {
+    let slot = slot(call)?;
+    owned(call, |owned| owned.fleet.abandon(slot))?;
+    None
+}
+
 fn is_open(call: &Call) -> Option<Value> {
     let slot = slot(call)?;
     let open = owned(call, |owned| owned.fleet.is_open(slot))?;
@@ -388,6 +395,7 @@ fn stats(call: &Call) -> Option<Value> {
         ("registrationTimeouts", stats.registration_timeouts),
         ("requestHeadTimeouts", stats.request_head_timeouts),
         ("writeTimeouts", stats.write_timeouts),
+        ("pingTimeouts", stats.ping_timeouts),
         ("protocolErrors", stats.protocol_errors),
         ("messagesInvalid", stats.messages_invalid),
         ("messagesDropped", stats.messages_dropped),

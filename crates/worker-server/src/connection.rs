@@ -20,7 +20,7 @@ use crate::{
     heartbeats::Place,
     outbox::{Outbox, SendError},
     panics::lock,
-    websocket::close_frame,
+    websocket::{close_frame, ping_frame},
 };
 
 /// No slot of the fleet.
@@ -57,7 +57,7 @@ impl From<CloseReason> for CloseInfo {
 pub struct Connection {
     id: u64,
     outbox: Mutex<Outbox>,
-    /// Tells the task that the outbox, the backlog or `terminated` changed.
+    /// Tells the task that the outbox, the backlog, `terminated` or `abandoned` changed.
     changed: Notify,
     /// The worker id bound to this connection. Written under the registry's lock only.
     bound: Mutex<Option<WorkerId>>,
@@ -75,7 +75,10 @@ pub struct Connection {
     stalled: AtomicBool,
     /// When it was read again after that, until it beats; as `last_heartbeat`.
     resumed: AtomicU64,
+    /// Looks of the pinging task since something arrived.
+    quiet_looks: AtomicU32,
     terminated: AtomicBool,
+    abandoned: AtomicBool,
     acknowledged: Notify,
     backlog_bytes: usize,
     counters: Arc<Counters>,
@@ -100,7 +103,9 @@ impl Connection {
             backlog: AtomicUsize::new(0),
             stalled: AtomicBool::new(false),
             resumed: AtomicU64::new(0),
+            quiet_looks: AtomicU32::new(0),
             terminated: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             acknowledged: Notify::new(),
             backlog_bytes,
             counters,
@@ -146,6 +151,17 @@ impl Connection {
 
     pub(crate) fn is_terminated(&self) -> bool {
         self.terminated.load(Ordering::Acquire)
+    }
+
+    /// Ends the connection without waiting for its peer any longer, which still gets what the system
+    /// has taken for it.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 
     pub(crate) fn outbox(&self) -> &Mutex<Outbox> {
@@ -206,6 +222,26 @@ impl Connection {
     pub(crate) fn beat(&self, now_ms: f64) {
         let fraction = (self.last_heartbeat_ms().fract() + HEARTBEAT_STEP_MS).fract();
         self.set_last_heartbeat_ms(now_ms.floor() + fraction);
+    }
+
+    /// Notes that something arrived.
+    pub(crate) fn hear(&self) {
+        // Most often it is 0, and a load is cheaper.
+        if self.quiet_looks.load(Ordering::Relaxed) != 0 {
+            self.quiet_looks.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a look since something arrived, and tells how many there were.
+    pub(crate) fn look(&self) -> u32 {
+        self.quiet_looks.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// Asks the peer for a sign of life. A full outbox is a matter of the write deadline.
+    pub(crate) fn ping(&self) {
+        if lock(&self.outbox).push(ping_frame()).is_ok() {
+            self.changed.notify_one();
+        }
     }
 
     pub(crate) fn mark_unhealthy(&self) {

@@ -30,6 +30,7 @@ pub(crate) struct Counters {
     pub(crate) registration_timeouts: Counter,
     pub(crate) request_head_timeouts: Counter,
     pub(crate) write_timeouts: Counter,
+    pub(crate) ping_timeouts: Counter,
     pub(crate) protocol_errors: Counter,
     pub(crate) messages_invalid: Counter,
     pub(crate) messages_dropped: Counter,
@@ -62,6 +63,8 @@ pub struct Stats {
     pub request_head_timeouts: u64,
     /// Connections dropped because they took nothing of what was sent to them for too long.
     pub write_timeouts: u64,
+    /// Connections dropped because they did not answer pings.
+    pub ping_timeouts: u64,
     /// Connections failed for a violation of the WebSocket protocol, size limits among them.
     pub protocol_errors: u64,
     /// Control messages that are no JSON or have no type. (What else is invalid, its owner finds.)

@@ -296,6 +296,13 @@ impl Fleet {
         }
     }
 
+    /// Ends a worker's connection without waiting for its half of the closing handshake.
+    pub fn abandon(&self, slot: Slot) {
+        if let Some(connection) = self.connection(slot) {
+            connection.abandon();
+        }
+    }
+
     /// Whether a worker's connection takes messages.
     pub fn is_open(&self, slot: Slot) -> bool {
         self.connection(slot).is_some_and(|connection| connection.is_open())

@@ -16,6 +16,7 @@ mod limits;
 mod listener;
 mod outbox;
 mod panics;
+mod pings;
 mod registry;
 mod routes;
 mod server;

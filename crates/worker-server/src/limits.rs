@@ -26,6 +26,12 @@ pub struct Limits {
     pub connections: usize,
     /// Idle time after which TCP probes whether the peer is still there. Default 30 s. `None`: never.
     pub keepalive: Option<Duration>,
+    /// Time without a sign of life after which a connection is pinged; after two pings in vain it is
+    /// dropped (a registered worker no sooner than its owner would have, see [`ServerOptions`]).
+    /// Default 30 s, at least 10 ms. `None`: never.
+    ///
+    /// [`ServerOptions`]: crate::ServerOptions
+    pub ping_interval: Option<Duration>,
     /// Bytes received from one connection that its owner has not yet taken. Default 1 MiB; beyond,
     /// the connection is not read until the owner catches up, and counts as alive meanwhile.
     pub backlog_bytes: usize,
@@ -56,6 +62,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(10),
             connections: usize::MAX,
             keepalive: Some(Duration::from_secs(30)),
+            ping_interval: Some(Duration::from_secs(30)),
             backlog_bytes: 1024 * 1024,
             request_head_bytes: 16 * 1024,
             request_headers: 2_000,

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, Weak,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -25,6 +25,7 @@ use crate::{
     listener::{Address, ListenError, Listener},
     outbox::Outbox,
     panics::lock,
+    pings,
     registry::Registry,
     routes::{Gauges, Routes},
     upgrade,
@@ -42,6 +43,11 @@ pub struct ServerOptions {
     pub heartbeat_timeout_ms: f64,
     /// Told to workers as the pace of heartbeats, in milliseconds.
     pub heartbeat_interval_ms: f64,
+    /// Pace at which the owner looks for silent workers ([`Fleet::overdue`]), in milliseconds. The
+    /// server leaves them to the owner for so long that the owner can have dropped them itself.
+    ///
+    /// [`Fleet::overdue`]: crate::Fleet::overdue
+    pub health_check_interval_ms: f64,
     /// Path at which the server's health is told without its owner; `None`: nowhere.
     pub health_path: Option<String>,
     /// What a peer may cost.
@@ -122,6 +128,7 @@ impl Shared {
             registration_timeouts: counters.registration_timeouts.get(),
             request_head_timeouts: counters.request_head_timeouts.get(),
             write_timeouts: counters.write_timeouts.get(),
+            ping_timeouts: counters.ping_timeouts.get(),
             protocol_errors: counters.protocol_errors.get(),
             messages_invalid: counters.messages_invalid.get(),
             messages_dropped: counters.messages_dropped.get(),
@@ -129,6 +136,11 @@ impl Shared {
             sends_refused: counters.sends_refused.get(),
             bytes_dropped: counters.bytes_dropped.get(),
         }
+    }
+
+    /// Every open WebSocket connection.
+    pub(crate) fn connections(&self) -> MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
+        lock(&self.connections)
     }
 
     fn terminate_all(&self) {
@@ -278,6 +290,7 @@ impl Server {
         let guard = TaskGuard::new(&run);
         runtime.spawn(accept_all(guard, listener, Arc::clone(&self.shared)));
         runtime.spawn(probe_owner(Arc::clone(&self.shared), Arc::clone(&run)));
+        runtime.spawn(pings::watch(Arc::clone(&self.shared), Arc::clone(&run)));
         self.run = Some(run);
         Ok(port)
     }

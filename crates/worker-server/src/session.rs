@@ -124,6 +124,9 @@ impl Session<'_> {
                 self.stream.reset_on_drop();
                 return;
             }
+            if self.ending.connection.is_abandoned() {
+                return;
+            }
             if drained && self.phase == Phase::Draining {
                 // Boxed, since its buffer would make every idle connection's task larger.
                 return Box::pin(self.part()).await;
@@ -201,6 +204,7 @@ impl Session<'_> {
             match self.stream.try_read(&mut scratch) {
                 Ok(0) => false,
                 Ok(len) => {
+                    self.ending.connection.hear();
                     if let Some(bytes) = scratch.get_mut(..len) {
                         self.feed(bytes);
                     }

@@ -156,6 +156,18 @@ async fn a_peer_that_ignores_the_close_is_cut() {
 }
 
 #[tokio::test]
+async fn a_peer_that_the_owner_has_no_patience_with_is_not_waited_for() {
+    let mut owner = Owner::with_limits(|_| ());
+    let (mut peer, slot) = owner.worker("w").await;
+    owner.fleet.close(slot, 4003, "Heartbeat timeout");
+    owner.fleet.abandon(slot);
+    assert_eq!(owner.events(1).await, ["closed 1006 \"\" bound"]);
+    // It learns why when it comes back.
+    assert_eq!(peer.frame().await, Frame::close(4003, "Heartbeat timeout"));
+    peer.end().await;
+}
+
+#[tokio::test]
 async fn a_registration_does_not_lift_the_deadline_of_the_closing_handshake() {
     let mut owner = Owner::with_limits(|limits| {
         limits.close_timeout = Duration::from_millis(200);
