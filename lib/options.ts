@@ -31,6 +31,7 @@ const LIMITS: Record<keyof WorkerServerLimits, true> = {
   maxOutboxBytes: true,
   maxTotalOutboxBytes: true,
   maxBacklogBytes: true,
+  maxTotalBacklogBytes: true,
   maxConnections: true,
   maxRequestHeadBytes: true,
   maxRequestHeaders: true,

@@ -129,6 +129,11 @@ export interface WorkerServerLimits {
   maxTotalOutboxBytes?: number;
   /** Bytes received from one worker that the event loop has not got to. Default 1 MiB; beyond, it is not read for a while. */
   maxBacklogBytes?: number;
+  /**
+   * The same of all connections together. Default 256 MiB; beyond, who has less than 16 KiB waiting is read and the others
+   * wait. The first 16 KiB of each connection do not count.
+   */
+  maxTotalBacklogBytes?: number;
   /** Connections at once, of every kind. Default: no limit; beyond, new ones are closed at once. */
   maxConnections?: number;
   /** Largest request head, in bytes. Default 16 KiB; beyond, Node's own limits apply. */
@@ -169,6 +174,8 @@ export interface ServerStats {
   inFlight: number;
   /** Bytes queued for workers and not yet taken by the system. */
   outboxBytes: number;
+  /** Bytes received that the event loop has not got to, not counting the first 16 KiB of each connection. */
+  backlogBytes: number;
   /** Milliseconds by which the event loop is late, measured twice a second. */
   eventLoopLagMs: number;
   connectionsAccepted: number;
@@ -181,6 +188,8 @@ export interface ServerStats {
   writeTimeouts: number;
   /** Connections dropped because they did not answer pings. */
   pingTimeouts: number;
+  /** Times that a connection was not read for a while because the event loop was behind; nothing is lost by that. */
+  backlogPauses: number;
   /** Connections failed for a violation of the WebSocket protocol, size limits among them. */
   protocolErrors: number;
   /** Control messages that are no JSON or have no type. */

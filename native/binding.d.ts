@@ -129,6 +129,7 @@ export interface NativeLimits {
   maxOutboxBytes?: number
   maxTotalOutboxBytes?: number
   maxBacklogBytes?: number
+  maxTotalBacklogBytes?: number
   maxConnections?: number
   maxRequestHeadBytes?: number
   maxRequestHeaders?: number

@@ -387,6 +387,7 @@ fn stats(call: &Call) -> Option<Value> {
     let fields = [
         ("connections", stats.connections as u64),
         ("outboxBytes", stats.outbox_bytes as u64),
+        ("backlogBytes", stats.backlog_bytes as u64),
         ("eventLoopLagMs", stats.owner_lag_ms),
         ("connectionsAccepted", stats.connections_accepted),
         ("connectionsRefused", stats.connections_refused),
@@ -396,6 +397,7 @@ fn stats(call: &Call) -> Option<Value> {
         ("requestHeadTimeouts", stats.request_head_timeouts),
         ("writeTimeouts", stats.write_timeouts),
         ("pingTimeouts", stats.ping_timeouts),
+        ("backlogPauses", stats.backlog_pauses),
         ("protocolErrors", stats.protocol_errors),
         ("messagesInvalid", stats.messages_invalid),
         ("messagesDropped", stats.messages_dropped),

@@ -31,6 +31,7 @@ pub(crate) struct Counters {
     pub(crate) request_head_timeouts: Counter,
     pub(crate) write_timeouts: Counter,
     pub(crate) ping_timeouts: Counter,
+    pub(crate) backlog_pauses: Counter,
     pub(crate) protocol_errors: Counter,
     pub(crate) messages_invalid: Counter,
     pub(crate) messages_dropped: Counter,
@@ -47,6 +48,8 @@ pub struct Stats {
     pub connections: usize,
     /// Bytes queued for workers and not yet taken by the system.
     pub outbox_bytes: usize,
+    /// Bytes received that the owner has not got to, not counting the first 16 KiB of each connection.
+    pub backlog_bytes: usize,
     /// Milliseconds by which the owner is late to take events, as last measured.
     pub owner_lag_ms: u64,
     /// Streams accepted.
@@ -65,6 +68,8 @@ pub struct Stats {
     pub write_timeouts: u64,
     /// Connections dropped because they did not answer pings.
     pub ping_timeouts: u64,
+    /// Times that a connection was not read for a while because its owner was behind.
+    pub backlog_pauses: u64,
     /// Connections failed for a violation of the WebSocket protocol, size limits among them.
     pub protocol_errors: u64,
     /// Control messages that are no JSON or have no type. (What else is invalid, its owner finds.)

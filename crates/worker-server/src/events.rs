@@ -226,7 +226,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
-    use crate::{counters::Budget, outbox::Outbox};
+    use crate::{backlog::BacklogBounds, counters::Budget, outbox::Outbox};
 
     fn counted() -> (EventQueue, Arc<AtomicUsize>) {
         let wakes = Arc::new(AtomicUsize::new(0));
@@ -239,7 +239,8 @@ mod tests {
 
     fn connection() -> Arc<Connection> {
         let outbox = Outbox::new(0, Arc::new(Budget::new(0)));
-        Arc::new(Connection::new(1, outbox, 2 * NOTE_BYTES, Arc::default()))
+        let bounds = BacklogBounds::new(2 * NOTE_BYTES, usize::MAX);
+        Arc::new(Connection::new(1, outbox, Arc::new(bounds), Arc::default()))
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! [`EventQueue`] in order; the owner applies it on one thread through a [`Fleet`], which joins
 //! the pool of `worker-core` with the live connections.
 
+mod backlog;
 mod bridge;
 mod clock;
 mod connection;

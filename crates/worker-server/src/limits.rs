@@ -35,6 +35,9 @@ pub struct Limits {
     /// Bytes received from one connection that its owner has not yet taken. Default 1 MiB; beyond,
     /// the connection is not read until the owner catches up, and counts as alive meanwhile.
     pub backlog_bytes: usize,
+    /// The same of all connections together, not counting the first 16 KiB of each. Default 256 MiB;
+    /// beyond, only connections with less than 16 KiB waiting are read.
+    pub total_backlog_bytes: usize,
     /// Largest request head, in bytes. Default 16 KiB.
     pub request_head_bytes: usize,
     /// Most header lines of a request. Default 2,000.
@@ -64,6 +67,7 @@ impl Default for Limits {
             keepalive: Some(Duration::from_secs(30)),
             ping_interval: Some(Duration::from_secs(30)),
             backlog_bytes: 1024 * 1024,
+            total_backlog_bytes: 256 * 1024 * 1024,
             request_head_bytes: 16 * 1024,
             request_headers: 2_000,
             request_head_timeout: Duration::from_secs(30),

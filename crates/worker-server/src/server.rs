@@ -17,6 +17,7 @@ use tokio::{
 use worker_core::auth::TokenVerifier;
 
 use crate::{
+    backlog::BacklogBounds,
     clock::Clock,
     connection::{CloseInfo, Connection},
     counters::{Budget, Counters, Stats},
@@ -67,6 +68,7 @@ pub(crate) struct Shared {
     tokens: Mutex<Option<TokenVerifier>>,
     pub(crate) counters: Arc<Counters>,
     outbox_budget: Arc<Budget>,
+    backlog_bounds: Arc<BacklogBounds>,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     next_id: AtomicU64,
 }
@@ -101,8 +103,8 @@ impl Shared {
         let limits = self.limits();
         let outbox = Outbox::new(limits.outbox_bytes, Arc::clone(&self.outbox_budget));
         let counters = Arc::clone(&self.counters);
-        let connection =
-            Arc::new(Connection::new(self.next_id(), outbox, limits.backlog_bytes, counters));
+        let bounds = Arc::clone(&self.backlog_bounds);
+        let connection = Arc::new(Connection::new(self.next_id(), outbox, bounds, counters));
         lock(&self.connections).insert(connection.id(), Arc::clone(&connection));
         connection
     }
@@ -120,6 +122,7 @@ impl Shared {
         Stats {
             connections: lock(&self.connections).len(),
             outbox_bytes: self.outbox_budget.used(),
+            backlog_bytes: self.backlog_bounds.used(),
             owner_lag_ms: self.events.owner_lag().as_millis() as u64,
             connections_accepted: counters.connections_accepted.get(),
             connections_refused: counters.connections_refused.get(),
@@ -129,6 +132,7 @@ impl Shared {
             request_head_timeouts: counters.request_head_timeouts.get(),
             write_timeouts: counters.write_timeouts.get(),
             ping_timeouts: counters.ping_timeouts.get(),
+            backlog_pauses: counters.backlog_pauses.get(),
             protocol_errors: counters.protocol_errors.get(),
             messages_invalid: counters.messages_invalid.get(),
             messages_dropped: counters.messages_dropped.get(),
@@ -261,6 +265,10 @@ impl Server {
             tokens: Mutex::new(options.tokens.clone()),
             counters: Arc::default(),
             outbox_budget: Arc::new(Budget::new(options.limits.total_outbox_bytes)),
+            backlog_bounds: Arc::new(BacklogBounds::new(
+                options.limits.backlog_bytes,
+                options.limits.total_backlog_bytes,
+            )),
             options,
             events,
             clock: Clock::default(),

@@ -201,7 +201,8 @@ impl Session<'_> {
     fn read(&mut self) -> bool {
         SCRATCH.with(|scratch| {
             let Ok(mut scratch) = scratch.try_borrow_mut() else { return false };
-            match self.stream.try_read(&mut scratch) {
+            let most = self.ending.connection.read_bytes().min(scratch.len());
+            match self.stream.try_read(scratch.get_mut(..most).unwrap_or_default()) {
                 Ok(0) => false,
                 Ok(len) => {
                     self.ending.connection.hear();
