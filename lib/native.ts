@@ -31,6 +31,7 @@ export const enum ChangesView {
 export const enum EventKind {
   None,
   Opened,
+  Refused,
   TokenRefused,
   RegistrationRefused,
   Registered,
@@ -39,6 +40,7 @@ export const enum EventKind {
   InvalidJson,
   MissingType,
   UnknownHeartbeat,
+  OutboxFull,
   Closed,
   SocketError,
   BridgeOpened,
@@ -46,6 +48,14 @@ export const enum EventKind {
   BridgeWritable,
   BridgeClosed,
   Stopped,
+}
+
+/** What a `Refused` event is about; `Refusal` in crates/worker-server/src/events.rs has the same list. */
+export const enum Refusal {
+  TooManyConnections,
+  AcceptFailed,
+  RegistrationTimeout,
+  RequestHeadTimeout,
 }
 
 /** Doubles in a view. */

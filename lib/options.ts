@@ -6,6 +6,7 @@ export interface CheckedOptions {
   /** As given; checked when listening, since that is when Node refuses a bad one. */
   port: unknown;
   logger: WorkerServerLogger | undefined;
+  maxWarningsPerMinute: number | undefined;
   /** What the native side needs to know. */
   native: {
     authTokens: string[];
@@ -13,7 +14,7 @@ export interface CheckedOptions {
     heartbeatIntervalMs: number;
     healthCheckIntervalMs: number;
     healthPath?: string;
-    limits: WorkerServerLimits;
+    limits: Omit<WorkerServerLimits, "maxWarningsPerMinute">;
   };
 }
 
@@ -23,11 +24,13 @@ const DEFAULTS = {
   heartbeatIntervalMs: 15_000,
 };
 
-/** The names of all limits; their defaults are the native side's. */
+/** The names of all limits; their defaults are the native side's, except for the log's, which is `Logger`'s. */
 const LIMITS: Record<keyof WorkerServerLimits, true> = {
   maxMessageBytes: true,
   maxUnregisteredMessageBytes: true,
   maxMessageFragments: true,
+  maxUnregisteredMessages: true,
+  maxTokenAttempts: true,
   maxOutboxBytes: true,
   maxTotalOutboxBytes: true,
   maxBacklogBytes: true,
@@ -44,6 +47,7 @@ const LIMITS: Record<keyof WorkerServerLimits, true> = {
   writeTimeoutMs: true,
   closeTimeoutMs: true,
   keepAliveMs: true,
+  maxWarningsPerMinute: true,
   pingIntervalMs: true,
 };
 
@@ -52,15 +56,17 @@ export function checkOptions(options: WorkerServerOptions): CheckedOptions {
   if (typeof options !== "object" || options === null) throw expected("options", "an object", options);
   const port: unknown = options.port ?? 0;
   if (typeof port !== "number" && typeof port !== "string") throw expected("options.port", "a number", port);
+  const { maxWarningsPerMinute, ...limits } = checkLimits(options.limits ?? {});
   return {
     port: options.port,
     logger: checkLogger(options.logger ?? undefined),
+    maxWarningsPerMinute,
     native: {
       authTokens: tokensOf(options),
       heartbeatTimeoutMs: milliseconds(options, "heartbeatTimeoutMs"),
       heartbeatIntervalMs: milliseconds(options, "heartbeatIntervalMs"),
       healthCheckIntervalMs: milliseconds(options, "healthCheckIntervalMs"),
-      limits: checkLimits(options.limits ?? {}),
+      limits,
       ...checkHealthPath(options.healthPath),
     },
   };

@@ -121,6 +121,13 @@ export interface WorkerServerLimits {
   maxMessageBytes?: number;
   /** Largest message before registration, in bytes. Default 1 MiB; beyond: close 1009. */
   maxUnregisteredMessageBytes?: number;
+  /**
+   * Application messages that a connection may send before it registers; more are dropped. Default: 0 if there is a token,
+   * else no limit.
+   */
+  maxUnregisteredMessages?: number;
+  /** Registrations with a wrong token, after which a connection is closed with 4001. Default 1. */
+  maxTokenAttempts?: number;
   /** Most fragments of one message. Default 16,384; beyond: close 1008. */
   maxMessageFragments?: number;
   /** Unsent bytes kept for one worker. Default 16 MiB; beyond, `send` returns false. An empty outbox takes any message. */
@@ -164,6 +171,12 @@ export interface WorkerServerLimits {
    * checks.
    */
   pingIntervalMs?: number;
+  /**
+   * Lines logged per minute about each thing that a worker does wrong again and again (messages that are invalid or that
+   * nobody handles, heartbeats of others). Default 10; then one line says so, and the rest is only counted. Connections
+   * that have not registered share theirs.
+   */
+  maxWarningsPerMinute?: number;
 }
 
 /** What a server has counted since it was made. */
@@ -190,11 +203,21 @@ export interface ServerStats {
   pingTimeouts: number;
   /** Times that a connection was not read for a while because the event loop was behind; nothing is lost by that. */
   backlogPauses: number;
-  /** Connections failed for a violation of the WebSocket protocol, size limits among them. */
+  /** Connections dropped because they did not answer a close frame in time. */
+  closeTimeouts: number;
+  /** Failed attempts of the system to accept a connection, as when file descriptors are exhausted. */
+  acceptsFailed: number;
+  /** Connections failed for a violation of the WebSocket protocol. */
   protocolErrors: number;
-  /** Control messages that are no JSON or have no type. */
+  /** Connections failed for a message that was too large. */
+  messagesTooLarge: number;
+  /** Connections failed for a message of too many fragments. */
+  messagesTooFragmented: number;
+  /** Messages that are no JSON or have no type. */
   messagesInvalid: number;
-  /** Messages of connections that have not shown a token. */
+  /** Messages of types without a handler. */
+  messagesUnhandled: number;
+  /** Messages of connections that had not registered and should have. */
   messagesDropped: number;
   /** Heartbeats for an id that is not bound to their connection. */
   heartbeatsRefused: number;

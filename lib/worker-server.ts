@@ -78,7 +78,7 @@ export class WorkerServer {
     this.#options = checkOptions(options);
     const view = new Float64Array(VIEW_LENGTH);
     this.#native = new binding.NativeServer(this.#options.native, view);
-    this.#logger = new Logger(this.#options.logger);
+    this.#logger = new Logger(this.#options.logger, this.#options.maxWarningsPerMinute);
     const home = { number: this.#native.number, view, logger: this.#logger };
     this.#fleet = new Fleet(home);
     this.#http = new HttpGateway(home);
@@ -313,7 +313,13 @@ export class WorkerServer {
 
   /** What the server has counted: connections, refusals by reason, bytes dropped, and how late the event loop is. */
   stats(): ServerStats {
-    const { connections, ...rest } = JSON.parse(binding.stats(this.#native.number));
-    return { connections, inFlight: this.#fleet.inFlight, ...rest };
+    const { connections, messagesInvalid, ...rest } = JSON.parse(binding.stats(this.#native.number));
+    return {
+      connections,
+      inFlight: this.#fleet.inFlight,
+      ...rest,
+      messagesInvalid: messagesInvalid + this.#application.messagesInvalid,
+      messagesUnhandled: this.#application.messagesUnhandled,
+    };
   }
 }

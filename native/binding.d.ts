@@ -126,6 +126,8 @@ export interface NativeLimits {
   maxMessageBytes?: number
   maxUnregisteredMessageBytes?: number
   maxMessageFragments?: number
+  maxUnregisteredMessages?: number
+  maxTokenAttempts?: number
   maxOutboxBytes?: number
   maxTotalOutboxBytes?: number
   maxBacklogBytes?: number

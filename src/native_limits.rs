@@ -14,6 +14,8 @@ pub struct NativeLimits {
     pub max_message_bytes: Option<f64>,
     pub max_unregistered_message_bytes: Option<f64>,
     pub max_message_fragments: Option<f64>,
+    pub max_unregistered_messages: Option<f64>,
+    pub max_token_attempts: Option<f64>,
     pub max_outbox_bytes: Option<f64>,
     pub max_total_outbox_bytes: Option<f64>,
     pub max_backlog_bytes: Option<f64>,
@@ -40,6 +42,12 @@ impl From<NativeLimits> for Limits {
         set_count(&mut limits.unregistered_message_bytes, given.max_unregistered_message_bytes);
         if let Some(fragments) = given.max_message_fragments {
             limits.message_fragments = fragments as u32;
+        }
+        if let Some(messages) = given.max_unregistered_messages {
+            limits.unregistered_messages = Some(messages as u32);
+        }
+        if let Some(attempts) = given.max_token_attempts {
+            limits.token_attempts = attempts as u32;
         }
         set_count(&mut limits.outbox_bytes, given.max_outbox_bytes);
         set_count(&mut limits.total_outbox_bytes, given.max_total_outbox_bytes);

@@ -78,6 +78,7 @@ pub struct Connection {
     resumed: AtomicU64,
     /// Looks of the pinging task since something arrived.
     quiet_looks: AtomicU32,
+    overflowed: AtomicBool,
     terminated: AtomicBool,
     abandoned: AtomicBool,
     acknowledged: Notify,
@@ -105,6 +106,7 @@ impl Connection {
             stalled: AtomicBool::new(false),
             resumed: AtomicU64::new(0),
             quiet_looks: AtomicU32::new(0),
+            overflowed: AtomicBool::new(false),
             terminated: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             acknowledged: Notify::new(),
@@ -130,6 +132,11 @@ impl Connection {
             Err(SendError::NotOpen) => {}
         }
         pushed
+    }
+
+    /// True the first time that a frame was refused for want of room.
+    pub(crate) fn overflows_first(&self) -> bool {
+        !self.overflowed.swap(true, Ordering::Relaxed)
     }
 
     /// Starts the closing handshake behind all that was sent before. Harmless when repeated.

@@ -32,7 +32,11 @@ pub(crate) struct Counters {
     pub(crate) write_timeouts: Counter,
     pub(crate) ping_timeouts: Counter,
     pub(crate) backlog_pauses: Counter,
+    pub(crate) close_timeouts: Counter,
+    pub(crate) accepts_failed: Counter,
     pub(crate) protocol_errors: Counter,
+    pub(crate) messages_too_large: Counter,
+    pub(crate) messages_too_fragmented: Counter,
     pub(crate) messages_invalid: Counter,
     pub(crate) messages_dropped: Counter,
     pub(crate) heartbeats_refused: Counter,
@@ -70,8 +74,16 @@ pub struct Stats {
     pub ping_timeouts: u64,
     /// Times that a connection was not read for a while because its owner was behind.
     pub backlog_pauses: u64,
-    /// Connections failed for a violation of the WebSocket protocol, size limits among them.
+    /// Connections dropped because they did not answer a close frame.
+    pub close_timeouts: u64,
+    /// Failed attempts to accept a connection; the next is made 100 ms later.
+    pub accepts_failed: u64,
+    /// Connections failed for a violation of the WebSocket protocol.
     pub protocol_errors: u64,
+    /// Connections failed for a message beyond its size limit.
+    pub messages_too_large: u64,
+    /// Connections failed for a message of too many fragments.
+    pub messages_too_fragmented: u64,
     /// Control messages that are no JSON or have no type. (What else is invalid, its owner finds.)
     pub messages_invalid: u64,
     /// Messages dropped because their sender had not shown a token.

@@ -54,7 +54,15 @@ impl From<&str> for Text {
 pub enum Event {
     /// A WebSocket connection was accepted.
     Opened,
-    /// A registration was refused for its token; the id as JSON text, if there was one.
+    /// Somebody was turned away for a reason of which no other event tells.
+    Refused {
+        /// The reason.
+        refusal: Refusal,
+        /// The operating system's words, if it was its refusal.
+        error: Option<Text>,
+    },
+    /// A registration was refused for its token; the id as JSON text, if there was one. Told ten times
+    /// per connection at most.
     TokenRefused(Option<Text>),
     /// A registration was refused for its content; the id as JSON text, if there was one.
     RegistrationRefused(Option<Text>),
@@ -94,6 +102,9 @@ pub enum Event {
         /// The id as JSON text, if there was one.
         id: Option<Text>,
     },
+    /// The owner sent something to a worker that does not read what it is sent, and it was dropped; told
+    /// once per connection.
+    OutboxFull(Arc<Connection>),
     /// A session ended, by its socket or by a second registration over it.
     Closed {
         /// The connection.
@@ -115,6 +126,20 @@ pub enum Event {
     BridgeClosed(u32),
     /// All connections of a stopped server are gone.
     Stopped,
+}
+
+/// Why somebody was turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There are as many connections as [`Limits::connections`](crate::Limits::connections) allows.
+    /// Told once a second at most.
+    TooManyConnections,
+    /// The operating system did not hand a connection out. Told once a second at most.
+    AcceptFailed,
+    /// A connection did not register in time.
+    RegistrationTimeout,
+    /// A request head did not arrive in time.
+    RequestHeadTimeout,
 }
 
 #[derive(Debug, Default)]

@@ -30,7 +30,7 @@ pub use bridge::{Bridge, BridgeRead};
 pub use clock::Clock;
 pub use connection::{CloseInfo, Connection};
 pub use counters::Stats;
-pub use events::{Event, EventQueue, Text};
+pub use events::{Event, EventQueue, Refusal, Text};
 pub use fleet::{Fleet, WorkerView};
 pub use heartbeats::HeartbeatChunk;
 pub use limits::Limits;

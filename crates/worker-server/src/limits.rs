@@ -11,6 +11,11 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Largest message before registration, in bytes. Default 1 MiB; beyond: close 1009.
     pub unregistered_message_bytes: usize,
+    /// Application messages that a connection may send before it registers; more are dropped.
+    /// Default (`None`): 0 if a token is required, else any number.
+    pub unregistered_messages: Option<u32>,
+    /// Registrations with a wrong token after which a connection is closed with 4001. Default 1.
+    pub token_attempts: u32,
     /// Most fragments of one message. Default 16,384; beyond: close 1008.
     pub message_fragments: u32,
     /// Unsent bytes kept for one worker. Default 16 MiB; beyond, a send is refused. An empty outbox
@@ -59,6 +64,8 @@ impl Default for Limits {
         Self {
             message_bytes: 100 * 1024 * 1024,
             unregistered_message_bytes: 1024 * 1024,
+            unregistered_messages: None,
+            token_attempts: 1,
             message_fragments: 16_384,
             outbox_bytes: 16 * 1024 * 1024,
             total_outbox_bytes: 512 * 1024 * 1024,

@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     runtime::Handle,
     sync::watch,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use worker_core::auth::TokenVerifier;
 
@@ -21,7 +21,7 @@ use crate::{
     clock::Clock,
     connection::{CloseInfo, Connection},
     counters::{Budget, Counters, Stats},
-    events::{Event, EventQueue},
+    events::{Event, EventQueue, Refusal},
     limits::Limits,
     listener::{Address, ListenError, Listener},
     outbox::Outbox,
@@ -34,6 +34,11 @@ use crate::{
 
 /// Pace at which the owner's lag is measured.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Pause after a failed accept (file descriptors exhausted), which would fail again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The owner is told of connections refused or not accepted this often at most.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How a server treats its workers.
 #[derive(Debug, Default)]
@@ -133,7 +138,11 @@ impl Shared {
             write_timeouts: counters.write_timeouts.get(),
             ping_timeouts: counters.ping_timeouts.get(),
             backlog_pauses: counters.backlog_pauses.get(),
+            close_timeouts: counters.close_timeouts.get(),
+            accepts_failed: counters.accepts_failed.get(),
             protocol_errors: counters.protocol_errors.get(),
+            messages_too_large: counters.messages_too_large.get(),
+            messages_too_fragmented: counters.messages_too_fragmented.get(),
             messages_invalid: counters.messages_invalid.get(),
             messages_dropped: counters.messages_dropped.get(),
             heartbeats_refused: counters.heartbeats_refused.get(),
@@ -340,15 +349,35 @@ async fn accept_all(guard: TaskGuard, listener: Arc<Listener>, shared: Arc<Share
     // Dropped before the guard, so that the port is free once everything is done.
     let listener = listener;
     let run = &guard.0;
+    let (mut failures, mut refusals) = (Pace::default(), Pace::default());
     loop {
-        let (stream, addresses) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = run.reached(Stage::Stopping) => return,
             accepted = listener.accept() => accepted,
         };
+        let (stream, addresses) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // A listener that is being stopped fails as well, which is no news.
+                if timeout(ACCEPT_PAUSE, run.reached(Stage::Stopping)).await.is_ok() {
+                    return;
+                }
+                shared.counters.accepts_failed.increment();
+                if failures.allows_another() {
+                    let error = Some(error.to_string().into());
+                    shared.events.push(Event::Refused { refusal: Refusal::AcceptFailed, error });
+                }
+                continue;
+            }
+        };
         // The count includes this task.
         if run.task_count() > shared.limits().connections {
             shared.counters.connections_refused.increment();
+            if refusals.allows_another() {
+                let refusal = Refusal::TooManyConnections;
+                shared.events.push(Event::Refused { refusal, error: None });
+            }
             continue;
         }
         shared.counters.connections_accepted.increment();
@@ -359,6 +388,23 @@ async fn accept_all(guard: TaskGuard, listener: Arc<Listener>, shared: Arc<Share
         tokio::spawn(async move {
             upgrade::serve(stream, addresses, shared, Arc::clone(&guard.0)).await;
         });
+    }
+}
+
+/// Keeps what strangers can cause at will from filling the queue of an owner that does not come.
+#[derive(Debug, Default)]
+struct Pace {
+    last: Option<Instant>,
+}
+
+impl Pace {
+    fn allows_another(&mut self) -> bool {
+        let now = Instant::now();
+        let allows = self.last.is_none_or(|last| now.duration_since(last) >= NOTICE_INTERVAL);
+        if allows {
+            self.last = Some(now);
+        }
+        allows
     }
 }
 

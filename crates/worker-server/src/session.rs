@@ -10,7 +10,7 @@ use worker_core::protocol::{
 
 use crate::{
     connection::{CloseInfo, Connection},
-    events::{Event, Text},
+    events::{Event, Refusal, Text},
     panics::lock,
     registry::Displaced,
     server::{Run, Shared},
@@ -22,6 +22,11 @@ use crate::{
 const READ_BYTES: usize = 64 * 1024;
 /// Unread answers (pongs, acknowledgements) beyond which a peer is not read any more.
 const UNREAD_REPLY_BYTES: usize = 64 * 1024;
+
+/// Attempts to show a token of which the owner is told; all are counted.
+const TOLD_ATTEMPTS: u32 = 10;
+/// Longest id, as JSON text, that is worth telling of a message that is refused.
+const LOGGED_ID_BYTES: usize = 4 * 1024;
 
 thread_local! {
     /// One per runtime thread, so an idle connection owns no read buffer.
@@ -48,6 +53,8 @@ pub(crate) async fn serve(stream: Stream, early: Vec<u8>, shared: Arc<Shared>, r
         awaits_acknowledgement: false,
         reply_bytes: 0,
         dropped_a_message: false,
+        unregistered_messages: 0,
+        tokens_refused: 0,
         refused: false,
         deadline: Some(Instant::now() + shared.limits().registration_timeout),
         write_deadline: None,
@@ -101,6 +108,9 @@ struct Session<'a> {
     /// Answers queued since the outbox was last empty.
     reply_bytes: usize,
     dropped_a_message: bool,
+    /// Application messages before registration.
+    unregistered_messages: u32,
+    tokens_refused: u32,
     /// We ended it for what the peer did (or did not do): nothing more from it is looked at.
     refused: bool,
     /// Of registration, then of the closing handshake.
@@ -190,9 +200,12 @@ impl Session<'_> {
         if self.phase == Phase::Open {
             // Registered workers have no deadline, so this one never registered in time.
             self.ending.shared.counters.registration_timeouts.increment();
+            let refusal = Refusal::RegistrationTimeout;
+            self.emit(Event::Refused { refusal, error: None });
             self.close(CloseReason { code: 1008, reason: "Registration timeout" });
             return true;
         }
+        self.ending.shared.counters.close_timeouts.increment();
         self.stream.reset_on_drop();
         false
     }
@@ -266,7 +279,12 @@ impl Session<'_> {
         lock(self.ending.connection.outbox()).close(close_frame(Some(error.code), ""));
         self.phase = Phase::Draining;
         self.deadline = Some(Instant::now() + self.limits().close_timeout);
-        self.ending.shared.counters.protocol_errors.increment();
+        let counters = &self.ending.shared.counters;
+        match error.code {
+            1008 => counters.messages_too_fragmented.increment(),
+            1009 => counters.messages_too_large.increment(),
+            _ => counters.protocol_errors.increment(),
+        }
         self.emit(Event::SocketError(error.reason.into()));
         self.ending.tell(CloseInfo::abnormal());
     }
@@ -291,22 +309,40 @@ impl Session<'_> {
         }
     }
 
-    fn note_invalid(&self, event: impl FnOnce(Arc<Connection>) -> Event) {
+    fn note_invalid(&mut self, event: impl FnOnce(Arc<Connection>) -> Event) {
+        if !self.is_heard() {
+            return;
+        }
         self.ending.shared.counters.messages_invalid.increment();
         self.emit(event(Arc::clone(self.ending.connection)));
     }
 
     fn pass_on(&mut self, text: Cow<'_, str>) {
-        let connection = self.ending.connection;
-        if self.ending.shared.requires_token() && lock(connection.bound()).is_none() {
-            self.ending.shared.counters.messages_dropped.increment();
-            if !std::mem::replace(&mut self.dropped_a_message, true) {
-                self.emit(Event::MessageDropped);
-            }
-            return;
+        if self.is_heard() {
+            let connection = Arc::clone(self.ending.connection);
+            self.emit(Event::Message { connection, text: Text::from(text.into_owned()) });
         }
-        let connection = Arc::clone(connection);
-        self.emit(Event::Message { connection, text: Text::from(text.into_owned()) });
+    }
+
+    /// Whether a message of the connection is for the owner; if not, it is counted as dropped.
+    fn is_heard(&mut self) -> bool {
+        let shared = self.ending.shared;
+        let most = match self.limits().unregistered_messages {
+            None if !shared.requires_token() => return true,
+            most => most.unwrap_or(0),
+        };
+        if lock(self.ending.connection.bound()).is_some() {
+            return true;
+        }
+        if self.unregistered_messages < most {
+            self.unregistered_messages += 1;
+            return true;
+        }
+        shared.counters.messages_dropped.increment();
+        if !std::mem::replace(&mut self.dropped_a_message, true) {
+            self.emit(Event::MessageDropped);
+        }
+        false
     }
 
     fn handle_heartbeat(&mut self, heartbeat: &Heartbeat<'_>) {
@@ -315,7 +351,7 @@ impl Session<'_> {
             heartbeat.worker_id.is_some() && *lock(connection.bound()) == heartbeat.worker_id;
         if !is_own {
             shared.counters.heartbeats_refused.increment();
-            let id = heartbeat.worker_id_json.map(Text::from);
+            let id = loggable(heartbeat.worker_id_json);
             return self.emit(Event::UnknownHeartbeat { connection: Arc::clone(connection), id });
         }
         let now = shared.clock.now_ms();
@@ -329,11 +365,9 @@ impl Session<'_> {
 
     fn handle_registration(&mut self, request: &RegistrationRequest<'_>, text: &str) {
         let shared = self.ending.shared;
-        let id = || request.worker_id_json().map(Text::from);
+        let id = || loggable(request.worker_id_json());
         if !shared.accepts_token(request.token().as_deref()) {
-            shared.counters.tokens_refused.increment();
-            self.emit(Event::TokenRefused(id()));
-            return self.refuse("Invalid authentication token", AUTHENTICATION_FAILED);
+            return self.refuse_token(id());
         }
         let registration = match request.validate(&self.limits().registration) {
             Ok(registration) => registration,
@@ -382,6 +416,20 @@ impl Session<'_> {
         self.awaits_acknowledgement = false;
     }
 
+    fn refuse_token(&mut self, id: Option<Text>) {
+        const ERROR: &str = "Invalid authentication token";
+        self.ending.shared.counters.tokens_refused.increment();
+        if self.tokens_refused < TOLD_ATTEMPTS {
+            self.emit(Event::TokenRefused(id));
+        }
+        self.tokens_refused = self.tokens_refused.saturating_add(1);
+        if self.tokens_refused < self.limits().token_attempts {
+            self.reply(text_frame(&registration_refused(ERROR)));
+        } else {
+            self.refuse(ERROR, AUTHENTICATION_FAILED);
+        }
+    }
+
     fn refuse(&mut self, error: &str, close: CloseReason) {
         self.reply(text_frame(&registration_refused(error)));
         self.close(close);
@@ -426,4 +474,9 @@ impl Session<'_> {
         };
         let _ = tokio::time::timeout_at(deadline, rest).await;
     }
+}
+
+/// What the owner is told of an id that is nobody's.
+fn loggable(id: Option<&str>) -> Option<Text> {
+    id.filter(|json| json.len() <= LOGGED_ID_BYTES).map(Text::from)
 }

@@ -7,6 +7,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::{
     bridge,
+    events::{Event, Refusal},
     limits::Limits,
     listener::Addresses,
     routes::{Route, Routes},
@@ -62,6 +63,8 @@ pub(crate) async fn serve(
             Err(_) if is_kept_alive && bytes.is_empty() => return,
             Err(_) => {
                 shared.counters.request_head_timeouts.increment();
+                let refusal = Refusal::RequestHeadTimeout;
+                shared.events.push(Event::Refused { refusal, error: None });
                 let refusal = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n";
                 write_answer(&stream, refusal, &shared, &run).await;
                 return;

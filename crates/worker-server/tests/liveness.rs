@@ -115,8 +115,13 @@ async fn who_does_not_register_in_time_is_closed() {
     idle.text(&registration("late", "")).await;
     idle.close(1008, "").await;
     idle.end().await;
-    let expected = ["opened", r#"message {"type":"x"}"#, "closed 1008 \"\" unbound"];
-    assert_eq!(owner.events(3).await, expected);
+    let expected = [
+        "opened",
+        r#"message {"type":"x"}"#,
+        "refused RegistrationTimeout",
+        "closed 1008 \"\" unbound",
+    ];
+    assert_eq!(owner.events(4).await, expected);
     assert_eq!(owner.fleet.stats().registration_timeouts, 1);
     // The deadline of the one that is registered has passed too.
     worker.ping("served").await;
