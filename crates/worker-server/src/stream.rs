@@ -68,3 +68,21 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_system_is_told_when_to_probe() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = Stream::Tcp(TcpStream::connect(address).await.unwrap());
+        let Stream::Tcp(tcp) = &stream else { return };
+        assert!(!SockRef::from(tcp).keepalive().unwrap());
+        stream.keep_alive(Duration::from_secs(7));
+        assert!(SockRef::from(tcp).keepalive().unwrap());
+        #[cfg(target_os = "linux")]
+        assert_eq!(SockRef::from(tcp).tcp_keepalive_time().unwrap(), Duration::from_secs(7));
+    }
+}
