@@ -22,17 +22,11 @@ function ofLines(count: number): string {
   return upgradeRequest(padding);
 }
 
-const EDGES: [
-  limit: string,
-  limits: Record<string, number>,
-  most: number,
-  of: (size: number) => string,
-  beyond: object,
-][] = [
-  ["16 KiB", {}, 16_384, ofBytes, {}],
-  ["maxRequestHeadBytes", { maxRequestHeadBytes: 500 }, 500, ofBytes, {}],
-  ["2,000 lines", { maxRequestHeadBytes: 64_000 }, 2_000, ofLines, {}],
-  ["maxRequestHeaders", { maxRequestHeaders: 9 }, 9, ofLines, {}],
+const EDGES: [limit: string, limits: Record<string, number>, most: number, of: (size: number) => string][] = [
+  ["16 KiB", {}, 16_384, ofBytes],
+  ["maxRequestHeadBytes", { maxRequestHeadBytes: 500 }, 500, ofBytes],
+  ["2,000 lines", { maxRequestHeadBytes: 64_000 }, 2_000, ofLines],
+  ["maxRequestHeaders", { maxRequestHeaders: 9 }, 9, ofLines],
 ];
 
 describe.each(EDGES)("a worker's request head of up to %s", (_what, limits, most, of) => {
@@ -54,7 +48,7 @@ describe.each(EDGES)("a worker's request head of up to %s", (_what, limits, most
     const [answer] = await once(socket, "data");
     socket.destroy();
 
-    expect(String(answer)).toMatch(/^HTTP\/1\.1 (101|431) /);
+    expect(String(answer)).toMatch(/^HTTP\/1\.1 (101|400|431) /);
     expect(server.stats().connections).toBe(0);
   });
 });

@@ -15,7 +15,10 @@ use crate::{
     registry::Displaced,
     server::{Run, Shared},
     stream::Stream,
-    websocket::{Decoder, Incoming, ProtocolError, close_frame, pong_frame, text_frame},
+    websocket::{
+        Decoder, Incoming, ProtocolError, TOO_LARGE, TOO_MANY_FRAGMENTS, close_frame, pong_frame,
+        text_frame,
+    },
 };
 
 /// Read at once, and so the most one connection may take of a thread per turn.
@@ -280,9 +283,9 @@ impl Session<'_> {
         self.phase = Phase::Draining;
         self.deadline = Some(Instant::now() + self.limits().close_timeout);
         let counters = &self.ending.shared.counters;
-        match error.code {
-            1008 => counters.messages_too_fragmented.increment(),
-            1009 => counters.messages_too_large.increment(),
+        match error {
+            TOO_LARGE => counters.messages_too_large.increment(),
+            TOO_MANY_FRAGMENTS => counters.messages_too_fragmented.increment(),
             _ => counters.protocol_errors.increment(),
         }
         self.emit(Event::SocketError(error.reason.into()));

@@ -132,9 +132,9 @@ fn classify(bytes: &[u8], limits: &Limits, routes: &Routes) -> Option<Kind> {
             Ok(httparse::Status::Partial) if bytes.len() <= limits.request_head_bytes => {
                 return None;
             }
-            Ok(httparse::Status::Complete(len)) if len <= limits.request_head_bytes => {
+            Ok(httparse::Status::Complete(len)) => {
                 let head = bytes.get(..len)?;
-                return Some(if has_bare_line_feed(head) {
+                return Some(if len > limits.request_head_bytes || has_bare_line_feed(head) {
                     Kind::Other
                 } else {
                     kind_of(&request, len, routes)
