@@ -147,11 +147,7 @@ export class Dispatcher {
   }
 
   #refused(refusal: Refusal, error: string | undefined): void {
-    const message = REFUSALS[refusal];
-    // The others come once per connection.
-    const isAtWill = refusal === Refusal.TooManyConnections || refusal === Refusal.AcceptFailed;
-    const log = isAtWill ? this.#stranger.log : this.#logger;
-    log.warn(message, error === undefined ? undefined : { error });
+    this.#stranger.log.warn(REFUSALS[refusal], error === undefined ? undefined : { error });
   }
 
   #outboxFull(session: Session | undefined): void {

@@ -29,7 +29,8 @@ pub struct Limits {
     /// Accepted streams at once, whatever they are. Default: as many as the system allows; beyond,
     /// new ones are closed at once.
     pub connections: usize,
-    /// Idle time after which TCP probes whether the peer is still there. Default 30 s. `None`: never.
+    /// Idle time after which TCP probes whether the peer is still there, in whole seconds from 1 to
+    /// 32,767. Default 30 s. `None`: never.
     pub keepalive: Option<Duration>,
     /// Time without a sign of life after which a connection is pinged; after two pings in vain it is
     /// dropped (a registered worker no sooner than its owner would have, see [`ServerOptions`]).

@@ -10,6 +10,10 @@ use tokio::net::UnixStream;
 /// Pace of the probes once a peer has been idle.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// The system counts whole seconds, and Linux 32,767 at most.
+const SHORTEST_IDLE: Duration = Duration::from_secs(1);
+const LONGEST_IDLE: Duration = Duration::from_secs(32_767);
+
 /// Reads and writes only when asked to, without a buffer of its own.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -54,6 +58,7 @@ impl Stream {
     /// Lets the system find out that an idle peer is gone.
     pub(crate) fn keep_alive(&self, idle: Duration) {
         if let Stream::Tcp(stream) = self {
+            let idle = idle.clamp(SHORTEST_IDLE, LONGEST_IDLE);
             let keepalive = TcpKeepalive::new().with_time(idle).with_interval(KEEPALIVE_INTERVAL);
             // Failing leaves the peer to the health check.
             let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
@@ -80,9 +85,14 @@ mod tests {
         let stream = Stream::Tcp(TcpStream::connect(address).await.unwrap());
         let Stream::Tcp(tcp) = &stream else { return };
         assert!(!SockRef::from(tcp).keepalive().unwrap());
-        stream.keep_alive(Duration::from_secs(7));
-        assert!(SockRef::from(tcp).keepalive().unwrap());
-        #[cfg(target_os = "linux")]
-        assert_eq!(SockRef::from(tcp).tcp_keepalive_time().unwrap(), Duration::from_secs(7));
+        for (given, expected) in [(0, 1), (7_900, 7), (32_767_000, 32_767), (1 << 40, 32_767)] {
+            stream.keep_alive(Duration::from_millis(given));
+            assert!(SockRef::from(tcp).keepalive().unwrap());
+            let seconds = Duration::from_secs(expected);
+            #[cfg(target_os = "linux")]
+            assert_eq!(SockRef::from(tcp).tcp_keepalive_time().unwrap(), seconds);
+            #[cfg(not(target_os = "linux"))]
+            let _ = seconds;
+        }
     }
 }
