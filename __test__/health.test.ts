@@ -282,6 +282,22 @@ describe("a worker silent for three timeouts", () => {
     expect(logger.of(PRESUMED_DEAD)).toHaveLength(count);
   });
 
+  test("is dropped at the next check when it has not answered the close by then", async () => {
+    const { server, port } = await startServer({ ...OPTIONS, limits: { closeTimeoutMs: Infinity } });
+    const worker = await TestWorker.register(port);
+    const disconnected: string[] = [];
+    server.onWorkerDisconnected(({ id }) => disconnected.push(id));
+    worker.socket.pause();
+
+    checkAtAge(server, 3 * TIMEOUT + 1, INTERVAL);
+    jest.advanceTimersByTime(INTERVAL);
+    await until(() => disconnected.length === 1, "the worker is disconnected");
+
+    expect(server.getWorkerCount()).toBe(0);
+    worker.socket.resume();
+    expect(await worker.closed).toEqual({ code: 4003, reason: "Heartbeat timeout" });
+  });
+
   test("is sent nothing more once it is closing", async () => {
     const { server, worker } = await serverWithWorker();
 

@@ -4,6 +4,7 @@ import type { SettlementFactory } from "./dispatch/settlement.js";
 import type { WorkerEventHandler } from "./dispatch/types.js";
 import { Handlers } from "./handlers.js";
 import { errorMessage, type Logger } from "./logger.js";
+import type { PeerLog } from "./peer-log.js";
 import type {
   WorkerConnectedHandler,
   WorkerDisconnectedHandler,
@@ -20,6 +21,7 @@ export interface TypedMessage {
 /** Who a message comes from. */
 export interface Sender {
   toInfo(): WorkerInfo;
+  readonly log: PeerLog;
 }
 
 export const MISSING_TYPE = "Message missing type field";
@@ -43,6 +45,10 @@ export function parseMessage(text: string): TypedMessage | string {
 export class Application {
   readonly connected = new Handlers<Parameters<WorkerConnectedHandler>>();
   readonly disconnected = new Handlers<Parameters<WorkerDisconnectedHandler>>();
+  /** Messages that are no JSON or have no type. */
+  messagesInvalid = 0;
+  /** Messages of types without a handler. */
+  messagesUnhandled = 0;
   readonly #messageHandlers = new Map<string, MessageHandlers>();
   readonly #logger: Logger;
   readonly #settle: SettlementFactory;
@@ -92,12 +98,19 @@ export class Application {
     this.#tellDisconnected(info, pending);
   }
 
+  /** Something came that is no message; `what` is what {@link parseMessage} says of it. */
+  reject(sender: Sender, what: string): void {
+    this.messagesInvalid++;
+    sender.log.warn(what);
+  }
+
   /** Calls the handlers of a message. */
   deliver(sender: Sender, message: TypedMessage): void {
     const { type } = message;
     const handlers = this.#messageHandlers.get(type);
     if (handlers === undefined || handlers.isEmpty) {
-      return this.#logger.warn("Unhandled message type from worker", { type });
+      this.messagesUnhandled++;
+      return sender.log.warn("Unhandled message type from worker", { type });
     }
     const info = tied(sender.toInfo(), sender, message, this.#settle);
     if (handlers.maySeeEvent) showEvent(info);

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Application, parseMessage, type TypedMessage } from "./application.js";
 import { settlementOf, type SettlementFactory } from "./dispatch/settlement.js";
 import { errorMessage, Logger } from "./logger.js";
+import { PeerLog } from "./peer-log.js";
 import { isValidRegistration } from "./registration.js";
 import { safeCompare } from "./safe-compare.js";
 import { closeSocket, CLOSING, sendText, textOf } from "./sockets.js";
@@ -48,6 +49,7 @@ interface Connection {
   /** It was told to go: nothing more that it sends is looked at. */
   isRefused: boolean;
   hasLostMessages: boolean;
+  readonly log: PeerLog;
 }
 
 /**
@@ -87,7 +89,8 @@ export class ConnectionHandler {
     const release = (requestId: string, incrementCompleted: boolean): void =>
       pool.releaseRequest(requestId, { incrementCompleted });
     const settle = typeof third === "function" ? third : (id: string | null) => settlementOf(id, release);
-    this.#logger = new Logger(typeof third === "function" ? fourth : third);
+    const logger = typeof third === "function" ? fourth : third;
+    this.#logger = new Logger(logger, config.limits?.maxWarningsPerMinute);
     this.#application = new Application(this.#logger, settle);
   }
 
@@ -129,8 +132,9 @@ export class ConnectionHandler {
       if (message.type === "heartbeat") return this.#beat(connection, message);
     }
     if (connection.workerId === undefined && this.#tokens.length > 0) return this.#drop(connection);
-    if (typeof message === "string") return this.#logger.warn(message);
-    this.#application.deliver({ toInfo: () => this.#senderInfo(connection) }, message);
+    const sender = { toInfo: () => this.#senderInfo(connection), log: connection.log };
+    if (typeof message === "string") this.#application.reject(sender, message);
+    else this.#application.deliver(sender, message);
   }
 
   private handleDisconnect(socket: WorkerSocket, code: number, reason: unknown): void {
@@ -151,7 +155,8 @@ export class ConnectionHandler {
   #connectionOf(socket: WorkerSocket): Connection {
     let connection = this.#connections.get(socket);
     if (connection === undefined) {
-      connection = { socket, workerId: undefined, isRefused: false, hasLostMessages: false };
+      const log = new PeerLog(this.#logger);
+      connection = { socket, workerId: undefined, isRefused: false, hasLostMessages: false, log };
       this.#connections.set(socket, connection);
     }
     return connection;
@@ -237,7 +242,7 @@ export class ConnectionHandler {
   #beat(connection: Connection, { workerId, timestamp }: TypedMessage): void {
     const worker = this.#pool.get(workerId as string);
     if (worker === undefined || !this.#mayBeatFor(connection, workerId, worker)) {
-      return this.#logger.warn("Heartbeat from unknown worker", { workerId });
+      return connection.log.warn("Heartbeat from unknown worker", { workerId });
     }
     const now = new Date();
     worker.lastHeartbeat = now;

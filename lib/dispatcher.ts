@@ -1,7 +1,8 @@
 import { type Application, isTyped, MISSING_TYPE, parseMessage, type Sender } from "./application.js";
 import type { Fleet } from "./fleet.js";
 import { errorMessage, type Logger } from "./logger.js";
-import { binding, EventKind, EventView, RunsView } from "./native.js";
+import { binding, EventKind, EventView, Refusal, RunsView } from "./native.js";
+import { PeerLog } from "./peer-log.js";
 import type { Home, Session } from "./session.js";
 import { unknownWorkerInfo } from "./worker-info.js";
 
@@ -10,7 +11,12 @@ const MOST_PER_TURN = 1_000;
 /** A session id stands before the text of a registration. */
 const SESSION_ID_LENGTH = 36;
 
-const unknownWorker: Sender = { toInfo: () => unknownWorkerInfo() };
+const REFUSALS = {
+  [Refusal.TooManyConnections]: "Connection refused, there are too many",
+  [Refusal.AcceptFailed]: "Connection could not be accepted",
+  [Refusal.RegistrationTimeout]: "Worker did not register in time",
+  [Refusal.RequestHeadTimeout]: "Request did not arrive in time",
+};
 
 /** What the dispatcher leaves to others. */
 export interface OtherEvents {
@@ -28,6 +34,8 @@ export class Dispatcher {
   readonly #application: Application;
   readonly #logger: Logger;
   readonly #others: OtherEvents;
+  /** Whoever has not registered. */
+  readonly #stranger: Sender;
 
   constructor(home: Home, fleet: Fleet, application: Application, others: OtherEvents) {
     this.#home = home;
@@ -35,6 +43,7 @@ export class Dispatcher {
     this.#application = application;
     this.#logger = home.logger;
     this.#others = others;
+    this.#stranger = { toInfo: () => unknownWorkerInfo(), log: new PeerLog(home.logger) };
   }
 
   /** Called by the native side when there are events. */
@@ -70,8 +79,9 @@ export class Dispatcher {
       for (; at < end; at++) {
         try {
           const message = messages[at];
-          if (isTyped(message)) this.#application.deliver(this.#senderAt(slot), message);
-          else this.#logger.warn(MISSING_TYPE);
+          const sender = this.#sender(slot);
+          if (isTyped(message)) this.#application.deliver(sender, message);
+          else this.#application.reject(sender, MISSING_TYPE);
         } catch (thrown) {
           this.#reportBug(thrown);
         }
@@ -91,6 +101,8 @@ export class Dispatcher {
         return this.#message(subject, text ?? "");
       case EventKind.Opened:
         return this.#logger.debug("New WebSocket connection from potential worker");
+      case EventKind.Refused:
+        return this.#refused(subject as Refusal, text);
       case EventKind.TokenRefused:
         return this.#logger.warn("Worker registration rejected: invalid auth token", workerIdOf(text));
       case EventKind.RegistrationRefused:
@@ -100,11 +112,13 @@ export class Dispatcher {
       case EventKind.MessageDropped:
         return this.#logger.warn("Message from unregistered worker dropped");
       case EventKind.InvalidJson:
-        return this.#logger.warn("Invalid JSON message from worker");
+        return this.#sender(subject).log.warn("Invalid JSON message from worker");
       case EventKind.MissingType:
-        return this.#logger.warn(MISSING_TYPE);
+        return this.#sender(subject).log.warn(MISSING_TYPE);
       case EventKind.UnknownHeartbeat:
-        return this.#logger.warn("Heartbeat from unknown worker", workerIdOf(text));
+        return this.#sender(subject).log.warn("Heartbeat from unknown worker", workerIdOf(text));
+      case EventKind.OutboxFull:
+        return this.#outboxFull(this.#fleet.at(subject));
       case EventKind.Closed: {
         const { view } = this.#home;
         return this.#closed(subject, view[EventView.CloseCode]!, text ?? "", view[EventView.WasBound] === 1);
@@ -155,12 +169,22 @@ export class Dispatcher {
 
   #message(slot: number, text: string): void {
     const message = parseMessage(text);
-    if (typeof message === "string") this.#logger.warn(message);
-    else this.#application.deliver(this.#senderAt(slot), message);
+    const sender = this.#sender(slot);
+    if (typeof message === "string") this.#application.reject(sender, message);
+    else this.#application.deliver(sender, message);
   }
 
-  #senderAt(slot: number): Sender {
-    return this.#fleet.at(slot) ?? unknownWorker;
+  #sender(slot: number): Sender {
+    return this.#fleet.at(slot) ?? this.#stranger;
+  }
+
+  #refused(refusal: Refusal, error: string | undefined): void {
+    this.#stranger.log.warn(REFUSALS[refusal], error === undefined ? undefined : { error });
+  }
+
+  #outboxFull(session: Session | undefined): void {
+    if (session === undefined) return;
+    this.#logger.warn("Worker does not read, message dropped", { workerId: session.id });
   }
 }
 

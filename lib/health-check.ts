@@ -3,11 +3,16 @@ import { binding } from "./native.js";
 import type { Home, Session } from "./session.js";
 import { WorkerStatus } from "./worker-status.js";
 
-/** Every so often marks workers that went silent, and closes those that stay so. Runs on the realm's own timers and clock. */
+/**
+ * Every so often marks workers that went silent, closes those that stay so, and at the next check drops those that are
+ * still there. Runs on the realm's own timers and clock.
+ */
 export class HealthCheck {
   readonly #home: Home;
   readonly #fleet: Fleet;
   readonly #timeoutMs: number;
+  /** Those that an earlier check told to close. */
+  readonly #told = new WeakSet<Session>();
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(home: Home, fleet: Fleet, timeoutMs: number) {
@@ -28,7 +33,10 @@ export class HealthCheck {
     this.#fleet.tellAllEdits();
     for (const session of this.check(this.#timeoutMs)) {
       this.#home.logger.warn("Worker connection presumed dead, closing", { workerId: session.id });
-      session.websocket.close(4003, "Heartbeat timeout");
+      // A late worker has one interval to answer; a frozen one is not waited for any longer.
+      if (this.#told.has(session)) session.abandon();
+      else session.websocket.close(4003, "Heartbeat timeout");
+      this.#told.add(session);
     }
   }
 

@@ -3,12 +3,17 @@ import type { WorkerServerLogger } from "./types.js";
 type Level = keyof WorkerServerLogger;
 type Context = Record<string, unknown>;
 
+const DEFAULT_WARNINGS_PER_MINUTE = 10;
+
 /** Calls the user's logger; what it throws is its own affair and ends nothing. */
 export class Logger {
+  /** For each thing that one peer can cause at will; see peer-log.ts. */
+  readonly maxWarningsPerMinute: number;
   readonly #target: WorkerServerLogger | undefined;
 
-  constructor(target: WorkerServerLogger | undefined) {
+  constructor(target: WorkerServerLogger | undefined, maxWarningsPerMinute = DEFAULT_WARNINGS_PER_MINUTE) {
     this.#target = target;
+    this.maxWarningsPerMinute = maxWarningsPerMinute;
   }
 
   debug(message: string, context?: Context): void {

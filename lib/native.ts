@@ -39,6 +39,7 @@ export const enum RunsView {
 export const enum EventKind {
   None,
   Opened,
+  Refused,
   TokenRefused,
   RegistrationRefused,
   Registered,
@@ -48,6 +49,7 @@ export const enum EventKind {
   InvalidJson,
   MissingType,
   UnknownHeartbeat,
+  OutboxFull,
   Closed,
   SocketError,
   BridgeOpened,
@@ -55,6 +57,14 @@ export const enum EventKind {
   BridgeWritable,
   BridgeClosed,
   Stopped,
+}
+
+/** What a `Refused` event is about; `Refusal` in crates/worker-server/src/events.rs has the same list. */
+export const enum Refusal {
+  TooManyConnections,
+  AcceptFailed,
+  RegistrationTimeout,
+  RequestHeadTimeout,
 }
 
 /** Doubles in a view. */

@@ -5,15 +5,16 @@ import type { WorkerServerLimits, WorkerServerLogger, WorkerServerOptions } from
 export interface CheckedOptions {
   /** As given; checked when listening, since that is when Node refuses a bad one. */
   port: unknown;
-  healthCheckIntervalMs: number;
   logger: WorkerServerLogger | undefined;
+  maxWarningsPerMinute: number | undefined;
   /** What the native side needs to know. */
   native: {
     authTokens: string[];
     heartbeatTimeoutMs: number;
     heartbeatIntervalMs: number;
+    healthCheckIntervalMs: number;
     healthPath?: string;
-    limits: WorkerServerLimits;
+    limits: Omit<WorkerServerLimits, "maxWarningsPerMinute">;
   };
 }
 
@@ -23,14 +24,17 @@ const DEFAULTS = {
   heartbeatIntervalMs: 15_000,
 };
 
-/** The names of all limits; their defaults are the native side's. */
+/** The names of all limits; their defaults are the native side's, except for the log's, which is `Logger`'s. */
 const LIMITS: Record<keyof WorkerServerLimits, true> = {
   maxMessageBytes: true,
   maxUnregisteredMessageBytes: true,
   maxMessageFragments: true,
+  maxUnregisteredMessages: true,
+  maxTokenAttempts: true,
   maxOutboxBytes: true,
   maxTotalOutboxBytes: true,
   maxBacklogBytes: true,
+  maxTotalBacklogBytes: true,
   maxConnections: true,
   maxRequestHeadBytes: true,
   maxRequestHeaders: true,
@@ -43,6 +47,8 @@ const LIMITS: Record<keyof WorkerServerLimits, true> = {
   writeTimeoutMs: true,
   closeTimeoutMs: true,
   keepAliveMs: true,
+  maxWarningsPerMinute: true,
+  pingIntervalMs: true,
 };
 
 /** Applies the defaults; a value of a wrong type is a TypeError that names the option. */
@@ -50,15 +56,17 @@ export function checkOptions(options: WorkerServerOptions): CheckedOptions {
   if (typeof options !== "object" || options === null) throw expected("options", "an object", options);
   const port: unknown = options.port ?? 0;
   if (typeof port !== "number" && typeof port !== "string") throw expected("options.port", "a number", port);
+  const { maxWarningsPerMinute, ...limits } = checkLimits(options.limits ?? {});
   return {
     port: options.port,
-    healthCheckIntervalMs: milliseconds(options, "healthCheckIntervalMs"),
     logger: checkLogger(options.logger ?? undefined),
+    maxWarningsPerMinute,
     native: {
       authTokens: tokensOf(options),
       heartbeatTimeoutMs: milliseconds(options, "heartbeatTimeoutMs"),
       heartbeatIntervalMs: milliseconds(options, "heartbeatIntervalMs"),
-      limits: checkLimits(options.limits ?? {}),
+      healthCheckIntervalMs: milliseconds(options, "healthCheckIntervalMs"),
+      limits,
       ...checkHealthPath(options.healthPath),
     },
   };

@@ -4,6 +4,7 @@ import { observedMap, observedSet, quietly } from "./live-collections.js";
 import type { Logger } from "./logger.js";
 import type { Heartbeats } from "./heartbeats.js";
 import { binding } from "./native.js";
+import { PeerLog } from "./peer-log.js";
 import type { RequestsInFlight } from "./requests-in-flight.js";
 import type { ConnectedWorker, WorkerCapabilities, WorkerInfo, WorkerSocket } from "./types.js";
 import { WorkerStatus } from "./worker-status.js";
@@ -64,10 +65,10 @@ export class Session implements ConnectedWorker {
   #lastHeartbeat: Date;
   #lastHeartbeatMs: number;
   #websocket: WorkerSocket | undefined;
+  #log: PeerLog | undefined;
   #pendingRequests: Set<string> | undefined;
   #requestCategories: Map<string, string> | undefined;
   #categoryActiveRequests: Map<string, number> | undefined;
-  #wasFull = false;
 
   constructor(fleet: Surroundings, sequence: number, registration: Registration) {
     this.id = registration.id;
@@ -157,6 +158,10 @@ export class Session implements ConnectedWorker {
     }));
   }
 
+  get log(): PeerLog {
+    return (this.#log ??= new PeerLog(this.#fleet.logger));
+  }
+
   /** A fresh info of this moment. */
   toInfo(): WorkerInfo {
     return {
@@ -239,14 +244,12 @@ export class Session implements ConnectedWorker {
 
   /** False: the connection does not take it. */
   send(text: string): boolean {
-    const { number, logger } = this.#fleet;
-    if (binding.send(number, this.slot, text)) return true;
-    // Closing is no news; a peer that does not read is, once.
-    if (!this.#wasFull && binding.isOpen(number, this.slot)) {
-      this.#wasFull = true;
-      logger.warn("Worker does not read, message dropped", { workerId: this.id });
-    }
-    return false;
+    return binding.send(this.#fleet.number, this.slot, text);
+  }
+
+  /** Ends the connection without waiting for the peer's half of the closing handshake. */
+  abandon(): void {
+    binding.abandon(this.#fleet.number, this.slot);
   }
 
   #noteChange(): void {

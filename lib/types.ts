@@ -115,44 +115,98 @@ export interface WorkerServerOptions {
   limits?: WorkerServerLimits;
 }
 
-/** Bounds on what a peer may cost; `Infinity` lifts one. What they refuse is counted in `server.stats()`. */
+/**
+ * Bounds on what a peer may cost; a higher number relaxes one, `Infinity` lifts it. What they refuse is counted in
+ * `server.stats()` and logged once per cause.
+ */
 export interface WorkerServerLimits {
-  /** Largest message of a registered worker, in bytes. Default 100 MiB; beyond: close 1009. Costs that much memory. */
+  /**
+   * Largest message of a registered worker, in bytes. Default 100 MiB; beyond: close 1009. A message costs its size in
+   * memory while it arrives, and as much again while it is parsed.
+   */
   maxMessageBytes?: number;
-  /** Largest message before registration, in bytes. Default 1 MiB; beyond: close 1009. */
+  /**
+   * Largest message before registration, in bytes. Default 1 MiB; beyond: close 1009. Whoever reaches the port can have
+   * that much memory; raise it for registrations that are larger.
+   */
   maxUnregisteredMessageBytes?: number;
-  /** Most fragments of one message. Default 16,384; beyond: close 1008. */
+  /**
+   * Application messages that a connection may send before it registers; more are dropped. Default: 0 if there is a token,
+   * else no limit. With more, handlers see messages of an "unknown" worker.
+   */
+  maxUnregisteredMessages?: number;
+  /** Registrations with a wrong token, after which a connection is closed with 4001. Default 1. More are more guesses. */
+  maxTokenAttempts?: number;
+  /** Most fragments of one message. Default 16,384; beyond: close 1008. Each costs time without giving a message. */
   maxMessageFragments?: number;
-  /** Unsent bytes kept for one worker. Default 16 MiB; beyond, `send` returns false. An empty outbox takes any message. */
+  /**
+   * Unsent bytes kept for one worker. Default 16 MiB; beyond, `send` returns false. An empty outbox takes any message.
+   * Costs that much memory for each worker that does not read.
+   */
   maxOutboxBytes?: number;
-  /** Unsent bytes kept for all workers together. Default 512 MiB; beyond, `send` returns false. */
+  /** Unsent bytes kept for all workers together. Default 512 MiB; beyond, `send` returns false. Costs that much memory. */
   maxTotalOutboxBytes?: number;
-  /** Bytes received from one worker that the event loop has not got to. Default 1 MiB; beyond, it is not read for a while. */
+  /**
+   * Bytes received from one worker that the event loop has not got to. Default 1 MiB; beyond, it is not read for a while,
+   * and its silence is not held against it. Costs that much memory for each worker that floods.
+   */
   maxBacklogBytes?: number;
-  /** Connections at once, of every kind. Default: no limit; beyond, new ones are closed at once. */
+  /**
+   * The same of all connections together, not counting the first 16 KiB of each. Default 256 MiB; beyond, who has less than
+   * 16 KiB waiting is still read and the others wait. Costs that much memory when the event loop is blocked or overloaded.
+   */
+  maxTotalBacklogBytes?: number;
+  /**
+   * Connections at once, of every kind. Default: no limit; beyond, new ones are closed at once. An idle worker costs 7 KiB
+   * and a file descriptor, of which the system may allow fewer.
+   */
   maxConnections?: number;
-  /** Largest request head, in bytes. Default 16 KiB; beyond, Node's own limits apply. */
+  /**
+   * Largest request head of a worker, in bytes. Default 16 KiB; beyond, Node answers, and makes no worker of it. Costs that
+   * much memory for each handshake.
+   */
   maxRequestHeadBytes?: number;
-  /** Most header lines of a worker's request. Default 2,000; beyond, Node's own limits apply. */
+  /** Most header lines of a worker's request. Default 2,000; beyond, Node answers, and makes no worker of it. */
   maxRequestHeaders?: number;
-  /** Most models of a worker. Default 10,000; beyond: close 4002. */
+  /** Most models of a worker. Default 10,000; beyond: close 4002. They cost memory, and time at registration. */
   maxModels?: number;
-  /** Longest worker id, in bytes. Default 1,024; beyond: close 4002. */
+  /** Longest worker id, in bytes. Default 1,024; beyond: close 4002. It stands in every log line about the worker. */
   maxIdBytes?: number;
   /** Longest worker name, in bytes. Default 1,024; beyond: close 4002. */
   maxNameBytes?: number;
-  /** Deepest nesting of capabilities. Default 128; beyond: close 4002. */
+  /** Deepest nesting of capabilities. Default 128; beyond: close 4002. What walks through deeper ones may overflow its stack. */
   maxDepth?: number;
-  /** Milliseconds from the handshake to a registration. Default 10,000; then close 1008. */
+  /** Milliseconds from the handshake to a registration. Default 10,000; then close 1008. Strangers hold sockets that long. */
   registrationTimeoutMs?: number;
-  /** Milliseconds for a complete request head. Default 30,000; then 408. */
+  /** Milliseconds for a complete request head. Default 30,000; then 408. Strangers hold sockets that long. */
   requestHeadTimeoutMs?: number;
-  /** Milliseconds in which a peer must take something of what waits for it. Default 10,000; then it is dropped. */
+  /**
+   * Milliseconds in which a peer must take something of what waits for it. Default 10,000; then it is dropped. Its outbox is
+   * kept that long.
+   */
   writeTimeoutMs?: number;
-  /** Milliseconds for the peer's half of the closing handshake. Default 2,000; then it is dropped. */
+  /**
+   * Milliseconds for the peer's half of the closing handshake. Default 2,000; then it is dropped. `onWorkerDisconnected` of
+   * a frozen worker waits that long, or until the next health check.
+   */
   closeTimeoutMs?: number;
-  /** Milliseconds of idleness after which TCP probes whether the peer is there. Default 30,000. */
+  /**
+   * Milliseconds of idleness after which TCP probes whether the peer is there, in whole seconds from 1,000 to 32,767,000.
+   * Default 30,000. Costs a packet each time.
+   */
   keepAliveMs?: number;
+  /**
+   * Milliseconds in which nothing was received, after which a connection is pinged; kept to a tenth. Default 30,000, at
+   * least 10. After two pings in vain it is dropped, a registered worker not before it is silent for 3 x
+   * `heartbeatTimeoutMs` and two health checks. Who is not silent costs nothing.
+   */
+  pingIntervalMs?: number;
+  /**
+   * Lines logged per minute about each thing that one worker does wrong again and again: messages that are invalid or that
+   * nobody handles, heartbeats for others. Default 10; then one line says so, and the rest is only counted. Connections
+   * that have not registered share theirs.
+   */
+  maxWarningsPerMinute?: number;
 }
 
 /** What a server has counted since it was made. */
@@ -163,21 +217,43 @@ export interface ServerStats {
   inFlight: number;
   /** Bytes queued for workers and not yet taken by the system. */
   outboxBytes: number;
+  /** Bytes received that the event loop has not got to, not counting the first 16 KiB of each connection. */
+  backlogBytes: number;
   /** Milliseconds by which the event loop is late, measured twice a second. */
   eventLoopLagMs: number;
+  /** TCP connections, of every kind. */
   connectionsAccepted: number;
-  /** Beyond `maxConnections`. */
+  /** Connections closed at once because of `maxConnections`. */
   connectionsRefused: number;
+  /** Registrations refused for their token. */
   tokensRefused: number;
+  /** Registrations refused for their content: invalid, or beyond a limit. */
   registrationsRefused: number;
+  /** Connections closed because they did not register in time. */
   registrationTimeouts: number;
+  /** Connections closed because their request head did not arrive in time. */
   requestHeadTimeouts: number;
+  /** Connections dropped because they took nothing of what waited for them for too long. */
   writeTimeouts: number;
-  /** Connections failed for a violation of the WebSocket protocol, size limits among them. */
+  /** Connections dropped because they did not answer pings. */
+  pingTimeouts: number;
+  /** Times that a connection was not read for a while because the event loop was behind; nothing is lost by that. */
+  backlogPauses: number;
+  /** Connections dropped because they did not answer a close frame in time. */
+  closeTimeouts: number;
+  /** Failed attempts of the system to accept a connection, as when file descriptors are exhausted. */
+  acceptsFailed: number;
+  /** Connections failed for a violation of the WebSocket protocol. */
   protocolErrors: number;
-  /** Control messages that are no JSON or have no type. */
+  /** Connections failed for a message that was too large. */
+  messagesTooLarge: number;
+  /** Connections failed for a message of too many fragments. */
+  messagesTooFragmented: number;
+  /** Messages that are no JSON or have no type. */
   messagesInvalid: number;
-  /** Messages of connections that have not shown a token. */
+  /** Messages of types without a handler. */
+  messagesUnhandled: number;
+  /** Messages of connections that had not registered and should have. */
   messagesDropped: number;
   /** Heartbeats for an id that is not bound to their connection. */
   heartbeatsRefused: number;

@@ -78,7 +78,7 @@ export class WorkerServer {
     this.#options = checkOptions(options);
     const view = new Float64Array(VIEW_LENGTH);
     this.#native = new binding.NativeServer(this.#options.native, view);
-    this.#logger = new Logger(this.#options.logger);
+    this.#logger = new Logger(this.#options.logger, this.#options.maxWarningsPerMinute);
     const home = { number: this.#native.number, view, logger: this.#logger };
     this.#fleet = new Fleet(home);
     this.#http = new HttpGateway(home);
@@ -121,7 +121,7 @@ export class WorkerServer {
     }
     this.#boundPort = outcome.port ?? this.#boundPort;
     this.#http.start();
-    this.#healthCheck.start(this.#options.healthCheckIntervalMs);
+    this.#healthCheck.start(this.#options.native.healthCheckIntervalMs);
     // As with Node's servers, listening is told after the caller's turn, in which the server may be stopped again.
     await Promise.resolve();
     if (this.#epoch !== epoch) throw new Error("WorkerServer was stopped before it had started");
@@ -313,7 +313,13 @@ export class WorkerServer {
 
   /** What the server has counted: connections, refusals by reason, bytes dropped, and how late the event loop is. */
   stats(): ServerStats {
-    const { connections, ...rest } = JSON.parse(binding.stats(this.#native.number));
-    return { connections, inFlight: this.#fleet.inFlight, ...rest };
+    const { connections, messagesInvalid, ...rest } = JSON.parse(binding.stats(this.#native.number));
+    return {
+      connections,
+      inFlight: this.#fleet.inFlight,
+      ...rest,
+      messagesInvalid: messagesInvalid + this.#application.messagesInvalid,
+      messagesUnhandled: this.#application.messagesUnhandled,
+    };
   }
 }

@@ -67,6 +67,8 @@ export declare function send(server: number, slot: number, text: string): boolea
 export declare function broadcast(server: number, text: string): void;
 /** Starts the closing handshake. */
 export declare function close(server: number, slot: number, code: number, reason: string): void;
+/** Ends a connection without waiting for the peer's half of the closing handshake. */
+export declare function abandon(server: number, slot: number): void;
 /** Whether a worker's connection is open. */
 export declare function isOpen(server: number, slot: number): boolean;
 /** Leaves WebSockets for exactly this request target to JavaScript, or takes them back. */
@@ -124,9 +126,12 @@ export interface NativeLimits {
   maxMessageBytes?: number
   maxUnregisteredMessageBytes?: number
   maxMessageFragments?: number
+  maxUnregisteredMessages?: number
+  maxTokenAttempts?: number
   maxOutboxBytes?: number
   maxTotalOutboxBytes?: number
   maxBacklogBytes?: number
+  maxTotalBacklogBytes?: number
   maxConnections?: number
   maxRequestHeadBytes?: number
   maxRequestHeaders?: number
@@ -139,6 +144,7 @@ export interface NativeLimits {
   writeTimeoutMs?: number
   closeTimeoutMs?: number
   keepAliveMs?: number
+  pingIntervalMs?: number
 }
 
 /** Options of a server, already checked and defaulted by the facade. */
@@ -149,6 +155,8 @@ export interface NativeServerOptions {
   heartbeatTimeoutMs: number
   /** In milliseconds. */
   heartbeatIntervalMs: number
+  /** In milliseconds. */
+  healthCheckIntervalMs: number
   /** Path at which the server's health is told without JavaScript; absent: nowhere. */
   healthPath?: string
   /** What a peer may cost. */

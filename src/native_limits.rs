@@ -14,9 +14,12 @@ pub struct NativeLimits {
     pub max_message_bytes: Option<f64>,
     pub max_unregistered_message_bytes: Option<f64>,
     pub max_message_fragments: Option<f64>,
+    pub max_unregistered_messages: Option<f64>,
+    pub max_token_attempts: Option<f64>,
     pub max_outbox_bytes: Option<f64>,
     pub max_total_outbox_bytes: Option<f64>,
     pub max_backlog_bytes: Option<f64>,
+    pub max_total_backlog_bytes: Option<f64>,
     pub max_connections: Option<f64>,
     pub max_request_head_bytes: Option<f64>,
     pub max_request_headers: Option<f64>,
@@ -29,6 +32,7 @@ pub struct NativeLimits {
     pub write_timeout_ms: Option<f64>,
     pub close_timeout_ms: Option<f64>,
     pub keep_alive_ms: Option<f64>,
+    pub ping_interval_ms: Option<f64>,
 }
 
 impl From<NativeLimits> for Limits {
@@ -39,9 +43,16 @@ impl From<NativeLimits> for Limits {
         if let Some(fragments) = given.max_message_fragments {
             limits.message_fragments = fragments as u32;
         }
+        if let Some(messages) = given.max_unregistered_messages {
+            limits.unregistered_messages = Some(messages as u32);
+        }
+        if let Some(attempts) = given.max_token_attempts {
+            limits.token_attempts = attempts as u32;
+        }
         set_count(&mut limits.outbox_bytes, given.max_outbox_bytes);
         set_count(&mut limits.total_outbox_bytes, given.max_total_outbox_bytes);
         set_count(&mut limits.backlog_bytes, given.max_backlog_bytes);
+        set_count(&mut limits.total_backlog_bytes, given.max_total_backlog_bytes);
         set_count(&mut limits.connections, given.max_connections);
         set_count(&mut limits.request_head_bytes, given.max_request_head_bytes);
         set_count(&mut limits.request_headers, given.max_request_headers);
@@ -53,9 +64,8 @@ impl From<NativeLimits> for Limits {
         set_time(&mut limits.request_head_timeout, given.request_head_timeout_ms);
         set_time(&mut limits.write_timeout, given.write_timeout_ms);
         set_time(&mut limits.close_timeout, given.close_timeout_ms);
-        if let Some(ms) = given.keep_alive_ms {
-            limits.keepalive = ms.is_finite().then(|| duration_of(ms));
-        }
+        set_pace(&mut limits.keepalive, given.keep_alive_ms);
+        set_pace(&mut limits.ping_interval, given.ping_interval_ms);
         limits
     }
 }
@@ -70,6 +80,12 @@ fn set_count(limit: &mut usize, given: Option<f64>) {
 fn set_time(limit: &mut Duration, given: Option<f64>) {
     if let Some(ms) = given {
         *limit = duration_of(ms);
+    }
+}
+
+fn set_pace(limit: &mut Option<Duration>, given: Option<f64>) {
+    if let Some(ms) = given {
+        *limit = ms.is_finite().then(|| duration_of(ms));
     }
 }
 

@@ -25,6 +25,8 @@ pub struct NativeServerOptions {
     pub heartbeat_timeout_ms: f64,
     /// In milliseconds.
     pub heartbeat_interval_ms: f64,
+    /// In milliseconds.
+    pub health_check_interval_ms: f64,
     /// Path at which the server's health is told without JavaScript; absent: nowhere.
     pub health_path: Option<String>,
     /// What a peer may cost.
@@ -59,6 +61,7 @@ impl NativeServer {
             tokens: (!tokens.is_empty()).then(|| TokenVerifier::new(tokens)),
             heartbeat_timeout_ms: options.heartbeat_timeout_ms,
             heartbeat_interval_ms: options.heartbeat_interval_ms,
+            health_check_interval_ms: options.health_check_interval_ms,
             health_path: options.health_path,
             limits: options.limits.into(),
         };

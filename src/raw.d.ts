@@ -67,6 +67,8 @@ export declare function send(server: number, slot: number, text: string): boolea
 export declare function broadcast(server: number, text: string): void;
 /** Starts the closing handshake. */
 export declare function close(server: number, slot: number, code: number, reason: string): void;
+/** Ends a connection without waiting for the peer's half of the closing handshake. */
+export declare function abandon(server: number, slot: number): void;
 /** Whether a worker's connection is open. */
 export declare function isOpen(server: number, slot: number): boolean;
 /** Leaves WebSockets for exactly this request target to JavaScript, or takes them back. */

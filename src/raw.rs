@@ -75,6 +75,7 @@ export! {
     "send" => send,
     "broadcast" => broadcast,
     "close" => close,
+    "abandon" => abandon,
     "isOpen" => is_open,
     "setEndpoint" => set_endpoint,
     "bridgeRead" => bridge_read,
@@ -329,6 +330,12 @@ fn close(call: &Call) -> Option<Value> {
     None
 }
 
+fn abandon(call: &Call) -> Option<Value> {
+    let slot = slot(call)?;
+    owned(call, |owned| owned.fleet.abandon(slot))?;
+    None
+}
+
 fn is_open(call: &Call) -> Option<Value> {
     let slot = slot(call)?;
     let open = owned(call, |owned| owned.fleet.is_open(slot))?;
@@ -380,6 +387,7 @@ fn stats(call: &Call) -> Option<Value> {
     let fields = [
         ("connections", stats.connections as u64),
         ("outboxBytes", stats.outbox_bytes as u64),
+        ("backlogBytes", stats.backlog_bytes as u64),
         ("eventLoopLagMs", stats.owner_lag_ms),
         ("connectionsAccepted", stats.connections_accepted),
         ("connectionsRefused", stats.connections_refused),
@@ -388,7 +396,13 @@ fn stats(call: &Call) -> Option<Value> {
         ("registrationTimeouts", stats.registration_timeouts),
         ("requestHeadTimeouts", stats.request_head_timeouts),
         ("writeTimeouts", stats.write_timeouts),
+        ("pingTimeouts", stats.ping_timeouts),
+        ("backlogPauses", stats.backlog_pauses),
+        ("closeTimeouts", stats.close_timeouts),
+        ("acceptsFailed", stats.accepts_failed),
         ("protocolErrors", stats.protocol_errors),
+        ("messagesTooLarge", stats.messages_too_large),
+        ("messagesTooFragmented", stats.messages_too_fragmented),
         ("messagesInvalid", stats.messages_invalid),
         ("messagesDropped", stats.messages_dropped),
         ("heartbeatsRefused", stats.heartbeats_refused),

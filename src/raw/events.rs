@@ -11,6 +11,7 @@ use crate::fleets::Owned;
 enum Kind {
     None,
     Opened,
+    Refused,
     TokenRefused,
     RegistrationRefused,
     Registered,
@@ -20,6 +21,7 @@ enum Kind {
     InvalidJson,
     MissingType,
     UnknownHeartbeat,
+    OutboxFull,
     Closed,
     SocketError,
     BridgeOpened,
@@ -50,6 +52,9 @@ fn describe(owned: &mut Owned, event: Event) -> ([f64; 4], Option<Text>) {
     };
     let (kind, subject, code, flag, text) = match event {
         Event::Opened => (Kind::Opened, -1.0, 0, false, None),
+        Event::Refused { refusal, error } => {
+            (Kind::Refused, f64::from(refusal as u8), 0, false, error)
+        }
         Event::TokenRefused(id) => (Kind::TokenRefused, -1.0, 0, false, id),
         Event::RegistrationRefused(id) => (Kind::RegistrationRefused, -1.0, 0, false, id),
         Event::Registered { connection, registration, session_id, text, replaces } => {
@@ -72,9 +77,12 @@ fn describe(owned: &mut Owned, event: Event) -> ([f64; 4], Option<Text>) {
             (Kind::Message, slot(&connection), 0, false, Some(text))
         }
         Event::MessageDropped => (Kind::MessageDropped, -1.0, 0, false, None),
-        Event::InvalidJson(_) => (Kind::InvalidJson, -1.0, 0, false, None),
-        Event::MissingType(_) => (Kind::MissingType, -1.0, 0, false, None),
-        Event::UnknownHeartbeat { id, .. } => (Kind::UnknownHeartbeat, -1.0, 0, false, id),
+        Event::InvalidJson(sender) => (Kind::InvalidJson, slot(&sender), 0, false, None),
+        Event::MissingType(sender) => (Kind::MissingType, slot(&sender), 0, false, None),
+        Event::UnknownHeartbeat { connection, id } => {
+            (Kind::UnknownHeartbeat, slot(&connection), 0, false, id)
+        }
+        Event::OutboxFull(connection) => (Kind::OutboxFull, slot(&connection), 0, false, None),
         Event::Closed { connection, info, was_bound } => {
             (Kind::Closed, slot(&connection), info.code, was_bound, Some(info.reason.into()))
         }

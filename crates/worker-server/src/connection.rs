@@ -16,11 +16,12 @@ use worker_core::{
 };
 
 use crate::{
+    backlog::{BacklogBounds, low_mark},
     counters::Counters,
     heartbeats::Place,
     outbox::{Outbox, SendError},
     panics::lock,
-    websocket::close_frame,
+    websocket::{close_frame, ping_frame},
 };
 
 /// No slot of the fleet.
@@ -57,7 +58,7 @@ impl From<CloseReason> for CloseInfo {
 pub struct Connection {
     id: u64,
     outbox: Mutex<Outbox>,
-    /// Tells the task that the outbox, the backlog or `terminated` changed.
+    /// Tells the task that the outbox, the backlog, `terminated` or `abandoned` changed.
     changed: Notify,
     /// The worker id bound to this connection. Written under the registry's lock only.
     bound: Mutex<Option<WorkerId>>,
@@ -75,9 +76,13 @@ pub struct Connection {
     stalled: AtomicBool,
     /// When it was read again after that, until it beats; as `last_heartbeat`.
     resumed: AtomicU64,
+    /// Looks of the pinging task since something arrived.
+    quiet_looks: AtomicU32,
+    overflowed: AtomicBool,
     terminated: AtomicBool,
+    abandoned: AtomicBool,
     acknowledged: Notify,
-    backlog_bytes: usize,
+    bounds: Arc<BacklogBounds>,
     counters: Arc<Counters>,
 }
 
@@ -85,7 +90,7 @@ impl Connection {
     pub(crate) fn new(
         id: u64,
         outbox: Outbox,
-        backlog_bytes: usize,
+        bounds: Arc<BacklogBounds>,
         counters: Arc<Counters>,
     ) -> Self {
         Self {
@@ -100,9 +105,12 @@ impl Connection {
             backlog: AtomicUsize::new(0),
             stalled: AtomicBool::new(false),
             resumed: AtomicU64::new(0),
+            quiet_looks: AtomicU32::new(0),
+            overflowed: AtomicBool::new(false),
             terminated: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             acknowledged: Notify::new(),
-            backlog_bytes,
+            bounds,
             counters,
         }
     }
@@ -126,6 +134,11 @@ impl Connection {
         pushed
     }
 
+    /// True the first time that a frame was refused for want of room.
+    pub(crate) fn overflows_first(&self) -> bool {
+        !self.overflowed.swap(true, Ordering::Relaxed)
+    }
+
     /// Starts the closing handshake behind all that was sent before. Harmless when repeated.
     pub fn close(&self, code: u16, reason: &str) {
         if lock(&self.outbox).close(close_frame(Some(code), reason)) {
@@ -146,6 +159,17 @@ impl Connection {
 
     pub(crate) fn is_terminated(&self) -> bool {
         self.terminated.load(Ordering::Acquire)
+    }
+
+    /// Ends the connection without waiting for its peer any longer, which still gets what the system
+    /// has taken for it.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 
     pub(crate) fn outbox(&self) -> &Mutex<Outbox> {
@@ -208,6 +232,26 @@ impl Connection {
         self.set_last_heartbeat_ms(now_ms.floor() + fraction);
     }
 
+    /// Notes that something arrived.
+    pub(crate) fn hear(&self) {
+        // Most often it is 0, and a load is cheaper.
+        if self.quiet_looks.load(Ordering::Relaxed) != 0 {
+            self.quiet_looks.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a look since something arrived, and tells how many there were.
+    pub(crate) fn look(&self) -> u32 {
+        self.quiet_looks.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// Asks the peer for a sign of life. A full outbox is a matter of the write deadline.
+    pub(crate) fn ping(&self) {
+        if lock(&self.outbox).push(ping_frame()).is_ok() {
+            self.changed.notify_one();
+        }
+    }
+
     pub(crate) fn mark_unhealthy(&self) {
         self.unhealthy.store(true, Ordering::Release);
     }
@@ -219,25 +263,36 @@ impl Connection {
 
     /// Counts bytes of something that the owner has yet to take.
     pub(crate) fn enter_backlog(&self, bytes: usize) {
-        self.backlog.fetch_add(bytes, Ordering::AcqRel);
+        let before = self.backlog.fetch_add(bytes, Ordering::AcqRel);
+        self.bounds.changed(before, before.saturating_add(bytes));
     }
 
     /// The owner took it; reading goes on once half of the bound is free.
     pub(crate) fn leave_backlog(&self, bytes: usize) {
         let before = self.backlog.fetch_sub(bytes, Ordering::AcqRel);
-        let low = self.backlog_bytes / 2;
-        if before > low && before.saturating_sub(bytes) <= low {
+        let after = before.saturating_sub(bytes);
+        self.bounds.changed(before, after);
+        if self.bounds.is_room(before, after) {
             self.changed.notify_one();
         }
+    }
+
+    /// The most that may be read at once now.
+    pub(crate) fn read_bytes(&self) -> usize {
+        self.bounds.read_bytes()
     }
 
     /// Whether the backlog allows reading; remembers the answer for [`Connection::is_stalled`].
     pub(crate) fn may_read(&self, now_ms: impl FnOnce() -> f64) -> bool {
         let was_stalled = self.is_stalled();
-        let limit = if was_stalled { self.backlog_bytes / 2 } else { self.backlog_bytes };
-        let may = self.backlog.load(Ordering::Acquire) <= limit;
+        let bound = self.bounds.bound();
+        let bound = if was_stalled { low_mark(bound) } else { bound };
+        let may = self.backlog.load(Ordering::Acquire) <= bound;
         if may && was_stalled {
             self.resumed.store(now_ms().to_bits(), Ordering::Relaxed);
+        }
+        if !may && !was_stalled {
+            self.counters.backlog_pauses.increment();
         }
         self.stalled.store(!may, Ordering::Release);
         may
@@ -271,7 +326,8 @@ mod tests {
 
     fn connection(outbox_bytes: usize, backlog_bytes: usize) -> Connection {
         let outbox = Outbox::new(outbox_bytes, Arc::new(Budget::new(usize::MAX)));
-        Connection::new(7, outbox, backlog_bytes, Arc::default())
+        let bounds = BacklogBounds::new(backlog_bytes, usize::MAX);
+        Connection::new(7, outbox, Arc::new(bounds), Arc::default())
     }
 
     /// Whether the future is ready now.
@@ -298,6 +354,33 @@ mod tests {
         assert!(may_read(&connection) && !connection.is_stalled());
         connection.enter_backlog(50);
         assert!(may_read(&connection), "the whole bound counts again");
+    }
+
+    #[test]
+    fn one_that_is_held_back_by_others_is_woken_by_its_own_backlog() {
+        const SHARE: usize = 16 * 1024;
+        let bounds = Arc::new(BacklogBounds::new(1_000_000, 100_000));
+        let made = |id| {
+            let outbox = Outbox::new(100, Arc::new(Budget::new(usize::MAX)));
+            Connection::new(id, outbox, Arc::clone(&bounds), Arc::default())
+        };
+        let (greedy, late, quiet) = (made(1), made(2), made(3));
+        greedy.enter_backlog(SHARE + 100_001);
+        assert!(!may_read(&greedy), "the total is full");
+        late.enter_backlog(SHARE + 1);
+        quiet.enter_backlog(SHARE);
+        assert!(!may_read(&late) && may_read(&quiet), "a share is everybody's");
+        assert_eq!(quiet.read_bytes(), SHARE);
+        late.leave_backlog(SHARE / 2);
+        assert!(!is_ready(late.changed()), "woken above half of the share");
+        late.leave_backlog(1);
+        assert!(is_ready(late.changed()) && may_read(&late));
+        // Room for all: who is held back looks again when the owner gets to it, not all at once.
+        greedy.leave_backlog(100_001);
+        assert!(!is_ready(greedy.changed()));
+        greedy.leave_backlog(SHARE / 2);
+        assert!(is_ready(greedy.changed()) && may_read(&greedy));
+        assert_eq!((greedy.counters.backlog_pauses.get(), bounds.used()), (1, 0));
     }
 
     #[test]

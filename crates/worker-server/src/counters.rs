@@ -30,7 +30,13 @@ pub(crate) struct Counters {
     pub(crate) registration_timeouts: Counter,
     pub(crate) request_head_timeouts: Counter,
     pub(crate) write_timeouts: Counter,
+    pub(crate) ping_timeouts: Counter,
+    pub(crate) backlog_pauses: Counter,
+    pub(crate) close_timeouts: Counter,
+    pub(crate) accepts_failed: Counter,
     pub(crate) protocol_errors: Counter,
+    pub(crate) messages_too_large: Counter,
+    pub(crate) messages_too_fragmented: Counter,
     pub(crate) messages_invalid: Counter,
     pub(crate) messages_dropped: Counter,
     pub(crate) heartbeats_refused: Counter,
@@ -46,6 +52,8 @@ pub struct Stats {
     pub connections: usize,
     /// Bytes queued for workers and not yet taken by the system.
     pub outbox_bytes: usize,
+    /// Bytes received that the owner has not got to, not counting the first 16 KiB of each connection.
+    pub backlog_bytes: usize,
     /// Milliseconds by which the owner is late to take events, as last measured.
     pub owner_lag_ms: u64,
     /// Streams accepted.
@@ -62,8 +70,20 @@ pub struct Stats {
     pub request_head_timeouts: u64,
     /// Connections dropped because they took nothing of what was sent to them for too long.
     pub write_timeouts: u64,
-    /// Connections failed for a violation of the WebSocket protocol, size limits among them.
+    /// Connections dropped because they did not answer pings.
+    pub ping_timeouts: u64,
+    /// Times that a connection was not read for a while because its owner was behind.
+    pub backlog_pauses: u64,
+    /// Connections dropped because they did not answer a close frame.
+    pub close_timeouts: u64,
+    /// Failed attempts to accept a connection; the next is made 100 ms later.
+    pub accepts_failed: u64,
+    /// Connections failed for a violation of the WebSocket protocol.
     pub protocol_errors: u64,
+    /// Connections failed for a message beyond its size limit.
+    pub messages_too_large: u64,
+    /// Connections failed for a message of too many fragments.
+    pub messages_too_fragmented: u64,
     /// Control messages that are no JSON or have no type. (What else is invalid, its owner finds.)
     pub messages_invalid: u64,
     /// Messages dropped because their sender had not shown a token.

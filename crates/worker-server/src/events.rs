@@ -59,7 +59,15 @@ impl From<&str> for Text {
 pub enum Event {
     /// A WebSocket connection was accepted.
     Opened,
-    /// A registration was refused for its token; the id as JSON text, if there was one.
+    /// Somebody was turned away for a reason of which no other event tells.
+    Refused {
+        /// The reason.
+        refusal: Refusal,
+        /// The operating system's words, if it was its refusal.
+        error: Option<Text>,
+    },
+    /// A registration was refused for its token; the id as JSON text, if there was one. Told ten times
+    /// per connection at most.
     TokenRefused(Option<Text>),
     /// A registration was refused for its content; the id as JSON text, if there was one.
     RegistrationRefused(Option<Text>),
@@ -101,6 +109,9 @@ pub enum Event {
         /// The id as JSON text, if there was one.
         id: Option<Text>,
     },
+    /// The owner sent something to a worker that does not read what it is sent, and it was dropped; told
+    /// once per connection.
+    OutboxFull(Arc<Connection>),
     /// A session ended, by its socket or by a second registration over it.
     Closed {
         /// The connection.
@@ -122,6 +133,20 @@ pub enum Event {
     BridgeClosed(u32),
     /// All connections of a stopped server are gone.
     Stopped,
+}
+
+/// Why somebody was turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There are as many connections as [`Limits::connections`](crate::Limits::connections) allows.
+    /// Told once a second at most.
+    TooManyConnections,
+    /// The operating system did not hand a connection out. Told once a second at most.
+    AcceptFailed,
+    /// A connection did not register in time.
+    RegistrationTimeout,
+    /// A request head did not arrive in time.
+    RequestHeadTimeout,
 }
 
 #[derive(Debug, Default)]
@@ -246,7 +271,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
-    use crate::{counters::Budget, outbox::Outbox};
+    use crate::{backlog::BacklogBounds, counters::Budget, outbox::Outbox};
 
     fn counted() -> (EventQueue, Arc<AtomicUsize>) {
         let wakes = Arc::new(AtomicUsize::new(0));
@@ -259,7 +284,8 @@ mod tests {
 
     fn connection() -> Arc<Connection> {
         let outbox = Outbox::new(0, Arc::new(Budget::new(0)));
-        Arc::new(Connection::new(1, outbox, 2 * NOTE_BYTES, Arc::default()))
+        let bounds = BacklogBounds::new(2 * NOTE_BYTES, usize::MAX);
+        Arc::new(Connection::new(1, outbox, Arc::new(bounds), Arc::default()))
     }
 
     #[test]

@@ -276,21 +276,36 @@ impl Fleet {
     /// # Errors
     /// When it is closing, closed or not in the pool, or does not read what it is sent.
     pub fn send(&self, slot: Slot, frame: Bytes) -> Result<(), SendError> {
-        self.connection(slot).ok_or(SendError::NotOpen)?.send(frame)
+        self.send_over(self.connection(slot).ok_or(SendError::NotOpen)?, frame)
     }
 
     /// Sends the same frame to all workers that take it.
     pub fn broadcast(&self, frame: &Bytes) {
         for connection in self.connections.iter().flatten() {
             // Who does not take it now is closing or does not read.
-            let _ = connection.send(frame.clone());
+            let _ = self.send_over(connection, frame.clone());
         }
+    }
+
+    fn send_over(&self, connection: &Arc<Connection>, frame: Bytes) -> Result<(), SendError> {
+        let sent = connection.send(frame);
+        if sent == Err(SendError::Full) && connection.overflows_first() {
+            self.events.push(Event::OutboxFull(Arc::clone(connection)));
+        }
+        sent
     }
 
     /// Starts a worker's closing handshake.
     pub fn close(&self, slot: Slot, code: u16, reason: &str) {
         if let Some(connection) = self.connection(slot) {
             connection.close(code, reason);
+        }
+    }
+
+    /// Ends a worker's connection without waiting for its half of the closing handshake.
+    pub fn abandon(&self, slot: Slot) {
+        if let Some(connection) = self.connection(slot) {
+            connection.abandon();
         }
     }
 

@@ -5,6 +5,7 @@
 //! [`EventQueue`] in order; the owner applies it on one thread through a [`Fleet`], which joins
 //! the pool of `worker-core` with the live connections.
 
+mod backlog;
 mod bridge;
 mod clock;
 mod connection;
@@ -16,6 +17,7 @@ mod limits;
 mod listener;
 mod outbox;
 mod panics;
+mod pings;
 mod registry;
 mod routes;
 mod server;
@@ -28,7 +30,7 @@ pub use bridge::{Bridge, BridgeRead};
 pub use clock::Clock;
 pub use connection::{CloseInfo, Connection};
 pub use counters::Stats;
-pub use events::{Event, EventQueue, MessageBatch, Run, Text};
+pub use events::{Event, EventQueue, MessageBatch, Refusal, Run, Text};
 pub use fleet::{Fleet, WorkerView};
 pub use heartbeats::HeartbeatChunk;
 pub use limits::Limits;

@@ -4,7 +4,6 @@ use std::{
     io,
     net::{Shutdown, SocketAddr},
     path::PathBuf,
-    time::Duration,
 };
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
@@ -16,8 +15,6 @@ use tokio::net::UnixListener;
 use crate::stream::Stream;
 
 const BACKLOG: i32 = 511;
-/// Pause after a failed accept (file descriptors exhausted), which would fail again at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,26 +88,20 @@ impl Listener {
         let _ = socket.shutdown(Shutdown::Read);
     }
 
-    /// The next connection; failures are waited out.
-    pub(crate) async fn accept(&self) -> (Stream, Addresses) {
-        loop {
-            let accepted = match self {
-                Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| {
-                    // Failing costs latency, not correctness.
-                    let _ = stream.set_nodelay(true);
-                    let addresses =
-                        Addresses { remote: Some(peer), local: stream.local_addr().ok() };
-                    (Stream::Tcp(stream), addresses)
-                }),
-                #[cfg(unix)]
-                Self::Unix(listener) => {
-                    let accepted = listener.accept().await;
-                    accepted.map(|(stream, _)| (Stream::Unix(stream), Addresses::default()))
-                }
-            };
-            match accepted {
-                Ok(accepted) => return accepted,
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+    /// The next connection.
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, Addresses)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Failing costs latency, not correctness.
+                let _ = stream.set_nodelay(true);
+                let addresses = Addresses { remote: Some(peer), local: stream.local_addr().ok() };
+                Ok((Stream::Tcp(stream), addresses))
+            }
+            #[cfg(unix)]
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Stream::Unix(stream), Addresses::default()))
             }
         }
     }

@@ -81,6 +81,10 @@ impl Outbox {
         forgotten
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
     }

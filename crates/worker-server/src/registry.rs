@@ -81,11 +81,12 @@ fn remove_if_bound_to(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{counters::Budget, outbox::Outbox};
+    use crate::{backlog::BacklogBounds, counters::Budget, outbox::Outbox};
 
     fn connection(id: u64) -> Arc<Connection> {
         let outbox = Outbox::new(1_000, Arc::new(Budget::new(1_000)));
-        Arc::new(Connection::new(id, outbox, 1_000, Arc::default()))
+        let bounds = Arc::new(BacklogBounds::new(1_000, 1_000));
+        Arc::new(Connection::new(id, outbox, bounds, Arc::default()))
     }
 
     fn id(text: &str) -> WorkerId {

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, Weak,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -12,19 +12,21 @@ use std::{
 use tokio::{
     runtime::Handle,
     sync::watch,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use worker_core::auth::TokenVerifier;
 
 use crate::{
+    backlog::BacklogBounds,
     clock::Clock,
     connection::{CloseInfo, Connection},
     counters::{Budget, Counters, Stats},
-    events::{Event, EventQueue},
+    events::{Event, EventQueue, Refusal},
     limits::Limits,
     listener::{Address, ListenError, Listener},
     outbox::Outbox,
     panics::lock,
+    pings,
     registry::Registry,
     routes::{Gauges, Routes},
     upgrade,
@@ -32,6 +34,11 @@ use crate::{
 
 /// Pace at which the owner's lag is measured.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Pause after a failed accept (file descriptors exhausted), which would fail again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The owner is told of connections refused or not accepted this often at most.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How a server treats its workers.
 #[derive(Debug, Default)]
@@ -42,6 +49,11 @@ pub struct ServerOptions {
     pub heartbeat_timeout_ms: f64,
     /// Told to workers as the pace of heartbeats, in milliseconds.
     pub heartbeat_interval_ms: f64,
+    /// Pace at which the owner looks for silent workers ([`Fleet::overdue`]), in milliseconds. The
+    /// server leaves them to the owner for so long that the owner can have dropped them itself.
+    ///
+    /// [`Fleet::overdue`]: crate::Fleet::overdue
+    pub health_check_interval_ms: f64,
     /// Path at which the server's health is told without its owner; `None`: nowhere.
     pub health_path: Option<String>,
     /// What a peer may cost.
@@ -61,6 +73,7 @@ pub(crate) struct Shared {
     tokens: Mutex<Option<TokenVerifier>>,
     pub(crate) counters: Arc<Counters>,
     outbox_budget: Arc<Budget>,
+    backlog_bounds: Arc<BacklogBounds>,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     next_id: AtomicU64,
 }
@@ -95,8 +108,8 @@ impl Shared {
         let limits = self.limits();
         let outbox = Outbox::new(limits.outbox_bytes, Arc::clone(&self.outbox_budget));
         let counters = Arc::clone(&self.counters);
-        let connection =
-            Arc::new(Connection::new(self.next_id(), outbox, limits.backlog_bytes, counters));
+        let bounds = Arc::clone(&self.backlog_bounds);
+        let connection = Arc::new(Connection::new(self.next_id(), outbox, bounds, counters));
         lock(&self.connections).insert(connection.id(), Arc::clone(&connection));
         connection
     }
@@ -114,6 +127,7 @@ impl Shared {
         Stats {
             connections: lock(&self.connections).len(),
             outbox_bytes: self.outbox_budget.used(),
+            backlog_bytes: self.backlog_bounds.used(),
             owner_lag_ms: self.events.owner_lag().as_millis() as u64,
             connections_accepted: counters.connections_accepted.get(),
             connections_refused: counters.connections_refused.get(),
@@ -122,13 +136,24 @@ impl Shared {
             registration_timeouts: counters.registration_timeouts.get(),
             request_head_timeouts: counters.request_head_timeouts.get(),
             write_timeouts: counters.write_timeouts.get(),
+            ping_timeouts: counters.ping_timeouts.get(),
+            backlog_pauses: counters.backlog_pauses.get(),
+            close_timeouts: counters.close_timeouts.get(),
+            accepts_failed: counters.accepts_failed.get(),
             protocol_errors: counters.protocol_errors.get(),
+            messages_too_large: counters.messages_too_large.get(),
+            messages_too_fragmented: counters.messages_too_fragmented.get(),
             messages_invalid: counters.messages_invalid.get(),
             messages_dropped: counters.messages_dropped.get(),
             heartbeats_refused: counters.heartbeats_refused.get(),
             sends_refused: counters.sends_refused.get(),
             bytes_dropped: counters.bytes_dropped.get(),
         }
+    }
+
+    /// Every open WebSocket connection.
+    pub(crate) fn connections(&self) -> MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
+        lock(&self.connections)
     }
 
     fn terminate_all(&self) {
@@ -249,6 +274,10 @@ impl Server {
             tokens: Mutex::new(options.tokens.clone()),
             counters: Arc::default(),
             outbox_budget: Arc::new(Budget::new(options.limits.total_outbox_bytes)),
+            backlog_bounds: Arc::new(BacklogBounds::new(
+                options.limits.backlog_bytes,
+                options.limits.total_backlog_bytes,
+            )),
             options,
             events,
             clock: Clock::default(),
@@ -278,6 +307,7 @@ impl Server {
         let guard = TaskGuard::new(&run);
         runtime.spawn(accept_all(guard, listener, Arc::clone(&self.shared)));
         runtime.spawn(probe_owner(Arc::clone(&self.shared), Arc::clone(&run)));
+        runtime.spawn(pings::watch(Arc::clone(&self.shared), Arc::clone(&run)));
         self.run = Some(run);
         Ok(port)
     }
@@ -319,15 +349,35 @@ async fn accept_all(guard: TaskGuard, listener: Arc<Listener>, shared: Arc<Share
     // Dropped before the guard, so that the port is free once everything is done.
     let listener = listener;
     let run = &guard.0;
+    let (mut failures, mut refusals) = (Pace::default(), Pace::default());
     loop {
-        let (stream, addresses) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = run.reached(Stage::Stopping) => return,
             accepted = listener.accept() => accepted,
         };
+        let (stream, addresses) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // A listener that is being stopped fails as well, which is no news.
+                if timeout(ACCEPT_PAUSE, run.reached(Stage::Stopping)).await.is_ok() {
+                    return;
+                }
+                shared.counters.accepts_failed.increment();
+                if failures.allows_another() {
+                    let error = Some(error.to_string().into());
+                    shared.events.push(Event::Refused { refusal: Refusal::AcceptFailed, error });
+                }
+                continue;
+            }
+        };
         // The count includes this task.
         if run.task_count() > shared.limits().connections {
             shared.counters.connections_refused.increment();
+            if refusals.allows_another() {
+                let refusal = Refusal::TooManyConnections;
+                shared.events.push(Event::Refused { refusal, error: None });
+            }
             continue;
         }
         shared.counters.connections_accepted.increment();
@@ -338,6 +388,23 @@ async fn accept_all(guard: TaskGuard, listener: Arc<Listener>, shared: Arc<Share
         tokio::spawn(async move {
             upgrade::serve(stream, addresses, shared, Arc::clone(&guard.0)).await;
         });
+    }
+}
+
+/// Keeps what strangers can cause at will from filling the queue of an owner that does not come.
+#[derive(Debug, Default)]
+struct Pace {
+    last: Option<Instant>,
+}
+
+impl Pace {
+    fn allows_another(&mut self) -> bool {
+        let now = Instant::now();
+        let allows = self.last.is_none_or(|last| now.duration_since(last) >= NOTICE_INTERVAL);
+        if allows {
+            self.last = Some(now);
+        }
+        allows
     }
 }
 

@@ -11,18 +11,26 @@ use worker_core::protocol::{
 
 use crate::{
     connection::{CloseInfo, Connection},
-    events::{Event, SHORT_BYTES, Text},
+    events::{Event, Refusal, SHORT_BYTES, Text},
     panics::lock,
     registry::Displaced,
     server::{Run, Shared},
     stream::Stream,
-    websocket::{Decoder, Incoming, ProtocolError, close_frame, pong_frame, text_frame},
+    websocket::{
+        Decoder, Incoming, ProtocolError, TOO_LARGE, TOO_MANY_FRAGMENTS, close_frame, pong_frame,
+        text_frame,
+    },
 };
 
 /// Read at once, and so the most one connection may take of a thread per turn.
 const READ_BYTES: usize = 64 * 1024;
 /// Unread answers (pongs, acknowledgements) beyond which a peer is not read any more.
 const UNREAD_REPLY_BYTES: usize = 64 * 1024;
+
+/// Attempts to show a token of which the owner is told; all are counted.
+const TOLD_ATTEMPTS: u32 = 10;
+/// Longest id, as JSON text, that is worth telling of a message that is refused.
+const LOGGED_ID_BYTES: usize = 4 * 1024;
 
 thread_local! {
     /// One per runtime thread, so an idle connection owns no read buffer.
@@ -49,6 +57,8 @@ pub(crate) async fn serve(stream: Stream, early: Vec<u8>, shared: Arc<Shared>, r
         awaits_acknowledgement: false,
         reply_bytes: 0,
         dropped_a_message: false,
+        unregistered_messages: 0,
+        tokens_refused: 0,
         refused: false,
         deadline: Some(Instant::now() + shared.limits().registration_timeout),
         write_deadline: None,
@@ -102,6 +112,9 @@ struct Session<'a> {
     /// Answers queued since the outbox was last empty.
     reply_bytes: usize,
     dropped_a_message: bool,
+    /// Application messages before registration.
+    unregistered_messages: u32,
+    tokens_refused: u32,
     /// We ended it for what the peer did (or did not do): nothing more from it is looked at.
     refused: bool,
     /// Of registration, then of the closing handshake.
@@ -123,6 +136,9 @@ impl Session<'_> {
             let Ok(drained) = self.write() else { return };
             if self.ending.connection.is_terminated() {
                 self.stream.reset_on_drop();
+                return;
+            }
+            if self.ending.connection.is_abandoned() {
                 return;
             }
             if drained && self.phase == Phase::Draining {
@@ -188,9 +204,12 @@ impl Session<'_> {
         if self.phase == Phase::Open {
             // Registered workers have no deadline, so this one never registered in time.
             self.ending.shared.counters.registration_timeouts.increment();
+            let refusal = Refusal::RegistrationTimeout;
+            self.emit(Event::Refused { refusal, error: None });
             self.close(CloseReason { code: 1008, reason: "Registration timeout" });
             return true;
         }
+        self.ending.shared.counters.close_timeouts.increment();
         self.stream.reset_on_drop();
         false
     }
@@ -199,9 +218,11 @@ impl Session<'_> {
     fn read(&mut self) -> bool {
         SCRATCH.with(|scratch| {
             let Ok(mut scratch) = scratch.try_borrow_mut() else { return false };
-            match self.stream.try_read(&mut scratch) {
+            let most = self.ending.connection.read_bytes().min(scratch.len());
+            match self.stream.try_read(scratch.get_mut(..most).unwrap_or_default()) {
                 Ok(0) => false,
                 Ok(len) => {
+                    self.ending.connection.hear();
                     if let Some(bytes) = scratch.get_mut(..len) {
                         self.feed(bytes);
                     }
@@ -262,7 +283,12 @@ impl Session<'_> {
         lock(self.ending.connection.outbox()).close(close_frame(Some(error.code), ""));
         self.phase = Phase::Draining;
         self.deadline = Some(Instant::now() + self.limits().close_timeout);
-        self.ending.shared.counters.protocol_errors.increment();
+        let counters = &self.ending.shared.counters;
+        match error {
+            TOO_LARGE => counters.messages_too_large.increment(),
+            TOO_MANY_FRAGMENTS => counters.messages_too_fragmented.increment(),
+            _ => counters.protocol_errors.increment(),
+        }
         self.emit(Event::SocketError(error.reason.into()));
         self.ending.tell(CloseInfo::abnormal());
     }
@@ -287,20 +313,19 @@ impl Session<'_> {
         }
     }
 
-    fn note_invalid(&self, event: impl FnOnce(Arc<Connection>) -> Event) {
+    fn note_invalid(&mut self, event: impl FnOnce(Arc<Connection>) -> Event) {
+        if !self.is_heard() {
+            return;
+        }
         self.ending.shared.counters.messages_invalid.increment();
         self.emit(event(Arc::clone(self.ending.connection)));
     }
 
     fn pass_on(&mut self, text: Cow<'_, str>) {
-        let connection = self.ending.connection;
-        if self.ending.shared.requires_token() && lock(connection.bound()).is_none() {
-            self.ending.shared.counters.messages_dropped.increment();
-            if !std::mem::replace(&mut self.dropped_a_message, true) {
-                self.emit(Event::MessageDropped);
-            }
+        if !self.is_heard() {
             return;
         }
+        let connection = self.ending.connection;
         if text.len() <= SHORT_BYTES && is_json(&text) {
             self.ending.shared.events.push_message(connection, &text);
         } else {
@@ -309,13 +334,34 @@ impl Session<'_> {
         }
     }
 
+    /// Whether a message of the connection is for the owner; if not, it is counted as dropped.
+    fn is_heard(&mut self) -> bool {
+        let shared = self.ending.shared;
+        let most = match self.limits().unregistered_messages {
+            None if !shared.requires_token() => return true,
+            most => most.unwrap_or(0),
+        };
+        if lock(self.ending.connection.bound()).is_some() {
+            return true;
+        }
+        if self.unregistered_messages < most {
+            self.unregistered_messages += 1;
+            return true;
+        }
+        shared.counters.messages_dropped.increment();
+        if !std::mem::replace(&mut self.dropped_a_message, true) {
+            self.emit(Event::MessageDropped);
+        }
+        false
+    }
+
     fn handle_heartbeat(&mut self, heartbeat: &Heartbeat<'_>) {
         let (shared, connection) = (self.ending.shared, self.ending.connection);
         let is_own =
             heartbeat.worker_id.is_some() && *lock(connection.bound()) == heartbeat.worker_id;
         if !is_own {
             shared.counters.heartbeats_refused.increment();
-            let id = heartbeat.worker_id_json.map(Text::from);
+            let id = loggable(heartbeat.worker_id_json);
             return self.emit(Event::UnknownHeartbeat { connection: Arc::clone(connection), id });
         }
         let now = shared.clock.now_ms();
@@ -329,11 +375,9 @@ impl Session<'_> {
 
     fn handle_registration(&mut self, request: &RegistrationRequest<'_>, text: &str) {
         let shared = self.ending.shared;
-        let id = || request.worker_id_json().map(Text::from);
+        let id = || loggable(request.worker_id_json());
         if !shared.accepts_token(request.token().as_deref()) {
-            shared.counters.tokens_refused.increment();
-            self.emit(Event::TokenRefused(id()));
-            return self.refuse("Invalid authentication token", AUTHENTICATION_FAILED);
+            return self.refuse_token(id());
         }
         let registration = match request.validate(&self.limits().registration) {
             Ok(registration) => registration,
@@ -382,6 +426,20 @@ impl Session<'_> {
         self.awaits_acknowledgement = false;
     }
 
+    fn refuse_token(&mut self, id: Option<Text>) {
+        const ERROR: &str = "Invalid authentication token";
+        self.ending.shared.counters.tokens_refused.increment();
+        if self.tokens_refused < TOLD_ATTEMPTS {
+            self.emit(Event::TokenRefused(id));
+        }
+        self.tokens_refused = self.tokens_refused.saturating_add(1);
+        if self.tokens_refused < self.limits().token_attempts {
+            self.reply(text_frame(&registration_refused(ERROR)));
+        } else {
+            self.refuse(ERROR, AUTHENTICATION_FAILED);
+        }
+    }
+
     fn refuse(&mut self, error: &str, close: CloseReason) {
         self.reply(text_frame(&registration_refused(error)));
         self.close(close);
@@ -426,4 +484,9 @@ impl Session<'_> {
         };
         let _ = tokio::time::timeout_at(deadline, rest).await;
     }
+}
+
+/// What the owner is told of an id that is nobody's.
+fn loggable(id: Option<&str>) -> Option<Text> {
+    id.filter(|json| json.len() <= LOGGED_ID_BYTES).map(Text::from)
 }

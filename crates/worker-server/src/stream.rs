@@ -10,6 +10,10 @@ use tokio::net::UnixStream;
 /// Pace of the probes once a peer has been idle.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// The system counts whole seconds, and Linux 32,767 at most.
+const SHORTEST_IDLE: Duration = Duration::from_secs(1);
+const LONGEST_IDLE: Duration = Duration::from_secs(32_767);
+
 /// Reads and writes only when asked to, without a buffer of its own.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -54,6 +58,7 @@ impl Stream {
     /// Lets the system find out that an idle peer is gone.
     pub(crate) fn keep_alive(&self, idle: Duration) {
         if let Stream::Tcp(stream) = self {
+            let idle = idle.clamp(SHORTEST_IDLE, LONGEST_IDLE);
             let keepalive = TcpKeepalive::new().with_time(idle).with_interval(KEEPALIVE_INTERVAL);
             // Failing leaves the peer to the health check.
             let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
@@ -65,6 +70,29 @@ impl Stream {
         if let Stream::Tcp(stream) = self {
             // Failing leaves an orderly end, which is as good for us.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_system_is_told_when_to_probe() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = Stream::Tcp(TcpStream::connect(address).await.unwrap());
+        let Stream::Tcp(tcp) = &stream else { return };
+        assert!(!SockRef::from(tcp).keepalive().unwrap());
+        for (given, expected) in [(0, 1), (7_900, 7), (32_767_000, 32_767), (1 << 40, 32_767)] {
+            stream.keep_alive(Duration::from_millis(given));
+            assert!(SockRef::from(tcp).keepalive().unwrap());
+            let seconds = Duration::from_secs(expected);
+            #[cfg(target_os = "linux")]
+            assert_eq!(SockRef::from(tcp).tcp_keepalive_time().unwrap(), seconds);
+            #[cfg(not(target_os = "linux"))]
+            let _ = seconds;
         }
     }
 }

@@ -7,6 +7,7 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::{
     bridge,
+    events::{Event, Refusal},
     limits::Limits,
     listener::Addresses,
     routes::{Route, Routes},
@@ -62,6 +63,8 @@ pub(crate) async fn serve(
             Err(_) if is_kept_alive && bytes.is_empty() => return,
             Err(_) => {
                 shared.counters.request_head_timeouts.increment();
+                let refusal = Refusal::RequestHeadTimeout;
+                shared.events.push(Event::Refused { refusal, error: None });
                 let refusal = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n";
                 write_answer(&stream, refusal, &shared, &run).await;
                 return;
@@ -122,7 +125,7 @@ async fn read_head(
 
 /// `None`: the head is incomplete.
 fn classify(bytes: &[u8], limits: &Limits, routes: &Routes) -> Option<Kind> {
-    let mut headers = vec![httparse::EMPTY_HEADER; 32];
+    let mut headers = vec![httparse::EMPTY_HEADER; limits.request_headers.min(32)];
     loop {
         let mut request = httparse::Request::new(&mut headers);
         match request.parse(bytes) {
@@ -131,7 +134,7 @@ fn classify(bytes: &[u8], limits: &Limits, routes: &Routes) -> Option<Kind> {
             }
             Ok(httparse::Status::Complete(len)) => {
                 let head = bytes.get(..len)?;
-                return Some(if has_bare_line_feed(head) {
+                return Some(if len > limits.request_head_bytes || has_bare_line_feed(head) {
                     Kind::Other
                 } else {
                     kind_of(&request, len, routes)
@@ -350,6 +353,26 @@ mod tests {
         assert_eq!(classified("GET / HTTP/1.1\r\nHost: x\r\n"), None);
         let filler = "x".repeat(Limits::default().request_head_bytes);
         assert_eq!(classified(&format!("GET / HTTP/1.1\r\nX: {filler}")), Some(Kind::Other));
+    }
+
+    #[test]
+    fn a_head_is_as_large_as_allowed_and_no_larger() {
+        let limits = Limits { request_head_bytes: 200, request_headers: 8, ..Limits::default() };
+        let routes = Routes::new(Some("/healthz"));
+        let is_native = |head: &str| {
+            matches!(classify(head.as_bytes(), &limits, &routes), Some(Kind::Native { .. }))
+        };
+        let of_bytes = |len: usize| {
+            let start = "GET /healthz HTTP/1.1\r\nHost: x\r\nX: ";
+            format!("{start}{}\r\n\r\n", "x".repeat(len - start.len() - 4))
+        };
+        assert!(is_native(&of_bytes(199)) && is_native(&of_bytes(200)));
+        assert!(!is_native(&of_bytes(201)), "also when it comes at once");
+        let of_lines = |count: usize| {
+            format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(count - 1))
+        };
+        assert!(is_native(&of_lines(7)) && is_native(&of_lines(8)));
+        assert!(!is_native(&of_lines(9)));
     }
 
     #[test]

@@ -30,6 +30,7 @@ async fn an_outbox_is_bounded() {
     assert_eq!(owner.send(slot, &text(0)), Err(SendError::Full));
     let stats = owner.fleet.stats();
     assert_eq!((stats.sends_refused, stats.bytes_dropped), (2, 2 * 100_010));
+    assert_eq!(owner.events(1).await, ["outbox full"], "told once");
     assert!(stats.outbox_bytes > 800_000 && stats.outbox_bytes <= 1_000_000, "{stats:?}");
 
     // What was taken arrives, in order, and there is room again.
@@ -89,8 +90,8 @@ async fn a_peer_that_takes_nothing_for_too_long_is_dropped() {
     while owner.fleet.send(slot, Bytes::from(vec![0; 1_000_000])).is_ok() {
         tokio::task::yield_now().await;
     }
-    let expected = ["socket error The peer does not read", "closed 1006 \"\" bound"];
-    assert_eq!(owner.events(2).await, expected);
+    let expected = ["outbox full", "socket error The peer does not read", "closed 1006 \"\" bound"];
+    assert_eq!(owner.events(3).await, expected);
     peer.reset().await;
     until(|| owner.fleet.stats().outbox_bytes == 0).await;
     let stats = owner.fleet.stats();
@@ -167,18 +168,23 @@ async fn what_the_owner_has_not_taken_is_bounded_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn large_ids_of_registrations_and_heartbeats_count_as_unread_too() {
+async fn ids_that_are_refused_are_told_up_to_4_kib() {
+    let mut owner = Owner::with_limits(|_| ());
+    let (mut peer, _) = owner.worker("w").await;
+    let json = |len: usize| "x".repeat(len - 2);
+    peer.beat(&json(4_096)).await;
+    peer.beat(&json(4_097)).await;
+    let told = format!("unknown heartbeat \"{}\"", json(4_096));
+    assert_eq!(owner.events(2).await, [told.as_str(), "unknown heartbeat -"]);
+}
+
+#[tokio::test]
+async fn large_registrations_count_as_unread_too() {
     let mut owner = Owner::with_limits(|limits| {
         limits.backlog_bytes = 100_000;
         limits.admission_timeout = SHORT;
     });
     let (mut peer, slot) = owner.worker("w").await;
-    owner.fleet.set_last_heartbeat(slot, 0.0);
-    peer.beat(&"x".repeat(200_000)).await;
-    until(|| owner.fleet.overdue(1e13, 1.0).is_empty()).await;
-    assert!(owner.events(1).await[0].starts_with("unknown heartbeat \"xxx"));
-    peer.ping("read again").await;
-
     owner.fleet.set_last_heartbeat(slot, 0.0);
     let padding = format!(r#","padding":"{}""#, "x".repeat(200_000));
     peer.text(&support::registration("v", &padding)).await;

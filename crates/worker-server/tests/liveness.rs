@@ -115,8 +115,13 @@ async fn who_does_not_register_in_time_is_closed() {
     idle.text(&registration("late", "")).await;
     idle.close(1008, "").await;
     idle.end().await;
-    let expected = ["opened", r#"message {"type":"x"}"#, "closed 1008 \"\" unbound"];
-    assert_eq!(owner.events(3).await, expected);
+    let expected = [
+        "opened",
+        r#"message {"type":"x"}"#,
+        "refused RegistrationTimeout",
+        "closed 1008 \"\" unbound",
+    ];
+    assert_eq!(owner.events(4).await, expected);
     assert_eq!(owner.fleet.stats().registration_timeouts, 1);
     // The deadline of the one that is registered has passed too.
     worker.ping("served").await;
@@ -153,6 +158,18 @@ async fn a_peer_that_ignores_the_close_is_cut() {
     peer.reset().await;
     assert!(before.elapsed() >= timeout);
     assert_eq!(owner.events(1).await, ["closed 1006 \"\" bound"]);
+}
+
+#[tokio::test]
+async fn a_peer_that_the_owner_has_no_patience_with_is_not_waited_for() {
+    let mut owner = Owner::with_limits(|_| ());
+    let (mut peer, slot) = owner.worker("w").await;
+    owner.fleet.close(slot, 4003, "Heartbeat timeout");
+    owner.fleet.abandon(slot);
+    assert_eq!(owner.events(1).await, ["closed 1006 \"\" bound"]);
+    // It learns why when it comes back.
+    assert_eq!(peer.frame().await, Frame::close(4003, "Heartbeat timeout"));
+    peer.end().await;
 }
 
 #[tokio::test]

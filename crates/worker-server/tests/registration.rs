@@ -16,10 +16,16 @@ const REFUSED: &str =
     r#"{"type":"worker_registration_ack","success":false,"error":"Invalid registration message"}"#;
 
 fn with_tokens(tokens: &[&str]) -> Owner {
+    with_tokens_and(tokens, |_| ())
+}
+
+fn with_tokens_and(tokens: &[&str], change: impl FnOnce(&mut Limits)) -> Owner {
+    let mut limits = Limits { admission_timeout: LONG, ..Limits::default() };
+    change(&mut limits);
     Owner::start(ServerOptions {
         tokens: Some(TokenVerifier::new(tokens)),
         heartbeat_interval_ms: 15_000.0,
-        limits: Limits { admission_timeout: LONG, ..Limits::default() },
+        limits,
         ..ServerOptions::default()
     })
 }
@@ -99,6 +105,28 @@ async fn a_wrong_token_is_refused_and_nothing_after_it_counts() {
 }
 
 #[tokio::test]
+async fn a_connection_may_be_given_several_attempts() {
+    let mut owner = with_tokens_and(&["secret"], |limits| limits.token_attempts = 3);
+    for succeeds in [true, false] {
+        let mut peer = Peer::connect(owner.port).await;
+        for _ in 0..2 {
+            peer.text(&registration("w", r#","authToken":"guess""#)).await;
+            assert_eq!(peer.frame().await, Frame::text(REFUSED_TOKEN));
+        }
+        let token = if succeeds { "secret" } else { "guess" };
+        peer.text(&registration("w", &format!(r#","authToken":"{token}""#))).await;
+        if succeeds {
+            owner.admit().await;
+            peer.acknowledged().await;
+        } else {
+            assert_eq!(peer.frame().await, Frame::text(REFUSED_TOKEN));
+            assert_eq!(peer.frame().await, Frame::close(4001, "Authentication failed"));
+        }
+    }
+    assert_eq!(owner.fleet.stats().tokens_refused, 5);
+}
+
+#[tokio::test]
 async fn any_of_the_tokens_will_do_and_they_can_be_changed() {
     let mut owner = with_tokens(&["old", "new"]);
     for (id, token) in [("a", "old"), ("b", "new")] {
@@ -140,6 +168,30 @@ async fn messages_before_registration_pass_unless_a_token_is_needed() {
     peer.send(&texts.map(|text| frame(FIN | TEXT, text)).concat()).await;
     assert_eq!(owner.events(3).await, ["opened", "message dropped", "registered w"]);
     assert_eq!(owner.fleet.stats().messages_dropped, 2);
+}
+
+#[tokio::test]
+async fn so_do_as_many_as_the_limit_says() {
+    let mut owner = with_tokens_and(&["secret"], |limits| {
+        limits.unregistered_messages = Some(2);
+        limits.admission_timeout = SHORT;
+    });
+    let mut peer = Peer::connect(owner.port).await;
+    let texts = [
+        application(1),
+        application(2),
+        application(3),
+        // No message either, and nobody is told.
+        r#"{"type":"heartbeat","#.to_owned(),
+        registration("w", r#","authToken":"secret""#),
+        application(4),
+    ];
+    peer.send(&texts.map(|text| frame(FIN | TEXT, text)).concat()).await;
+    let [first, second, last] = [1, 2, 4].map(|n| format!("message {}", application(n)));
+    let expected = ["opened", &first, &second, "message dropped", "registered w", &last];
+    assert_eq!(owner.events(6).await, expected);
+    let stats = owner.fleet.stats();
+    assert_eq!((stats.messages_dropped, stats.messages_invalid), (2, 0));
 }
 
 #[tokio::test]

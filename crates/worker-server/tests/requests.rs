@@ -39,6 +39,7 @@ async fn a_head_that_does_not_come_is_answered_with_408() {
         assert!(before.elapsed() >= SHORT);
     }
     assert_eq!(owner.fleet.stats().request_head_timeouts, 2);
+    assert_eq!(owner.events(2).await, ["refused RequestHeadTimeout", "refused RequestHeadTimeout"]);
     assert!(owner.fleet.next_event().is_none(), "the owner has nothing to do with it");
 }
 
@@ -93,9 +94,13 @@ async fn connections_beyond_the_limit_are_closed_at_once() {
     let second = Peer::connect(owner.port).await;
     let mut third = Peer::tcp(owner.port).await;
     third.end().await;
+    Peer::tcp(owner.port).await.end().await;
     first.ping("still served").await;
     let stats = owner.fleet.stats();
-    assert_eq!((stats.connections_accepted, stats.connections_refused), (2, 1));
+    assert_eq!((stats.connections_accepted, stats.connections_refused), (2, 2));
+    // Told once for all of a second.
+    assert_eq!(owner.events(2).await, ["opened", "refused TooManyConnections"]);
+    assert!(owner.fleet.next_event().is_none());
     drop(second);
     owner.find_closed().await;
     until(|| owner.fleet.stats().connections == 1).await;

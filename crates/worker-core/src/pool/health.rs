@@ -17,13 +17,18 @@ pub enum Verdict {
 /// Judges a heartbeat `age_ms` milliseconds old. Both bounds are strict: an age
 /// of exactly the timeout is healthy. NaN on either side is healthy.
 pub fn assess(age_ms: f64, timeout_ms: f64) -> Verdict {
-    if age_ms > timeout_ms * PRESUMED_DEAD_AFTER && age_ms > timeout_ms {
+    if age_ms > presumed_dead_after(timeout_ms) && age_ms > timeout_ms {
         Verdict::PresumedDead
     } else if age_ms > timeout_ms {
         Verdict::Overdue
     } else {
         Verdict::Healthy
     }
+}
+
+/// The age of the last heartbeat beyond which a worker is presumed dead.
+pub fn presumed_dead_after(timeout_ms: f64) -> f64 {
+    timeout_ms * PRESUMED_DEAD_AFTER
 }
 
 #[cfg(test)]

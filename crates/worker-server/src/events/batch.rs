@@ -116,11 +116,12 @@ impl MessageBatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{counters::Budget, outbox::Outbox};
+    use crate::{backlog::BacklogBounds, counters::Budget, outbox::Outbox};
 
     fn connection() -> Arc<Connection> {
         let outbox = Outbox::new(0, Arc::new(Budget::new(0)));
-        Arc::new(Connection::new(1, outbox, 0, Arc::default()))
+        let bounds = Arc::new(BacklogBounds::new(0, 0));
+        Arc::new(Connection::new(1, outbox, bounds, Arc::default()))
     }
 
     #[test]

@@ -49,8 +49,9 @@ const LONG_CONTROL: ProtocolError = violation("Invalid WebSocket frame: invalid 
 const BAD_CLOSE: ProtocolError = violation("Invalid WebSocket frame: invalid close payload");
 const INVALID_UTF8: ProtocolError =
     ProtocolError { code: 1007, reason: "Invalid WebSocket frame: invalid UTF-8 sequence" };
-const TOO_LARGE: ProtocolError = ProtocolError { code: 1009, reason: "Max payload size exceeded" };
-const TOO_MANY_FRAGMENTS: ProtocolError =
+pub(crate) const TOO_LARGE: ProtocolError =
+    ProtocolError { code: 1009, reason: "Max payload size exceeded" };
+pub(crate) const TOO_MANY_FRAGMENTS: ProtocolError =
     ProtocolError { code: 1008, reason: "Too many message fragments" };
 
 /// The reading half of one connection.

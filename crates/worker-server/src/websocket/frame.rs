@@ -47,6 +47,11 @@ pub(crate) fn pong_frame(payload: &[u8]) -> Bytes {
     control_frame(Control::Pong, payload)
 }
 
+/// A ping without payload.
+pub(crate) fn ping_frame() -> Bytes {
+    Bytes::from_static(&[0x89, 0x00])
+}
+
 fn control_frame(opcode: Control, payload: &[u8]) -> Bytes {
     let mut frame = header(OpCode::Control(opcode), payload.len());
     frame.extend_from_slice(payload);

@@ -8,8 +8,10 @@
 mod decoder;
 mod frame;
 
-pub(crate) use decoder::{Decoder, Incoming, ProtocolError};
-pub(crate) use frame::{MAX_HEADER_LEN, close_frame, pong_frame, seal_text, text_frame};
+pub(crate) use decoder::{Decoder, Incoming, ProtocolError, TOO_LARGE, TOO_MANY_FRAGMENTS};
+pub(crate) use frame::{
+    MAX_HEADER_LEN, close_frame, ping_frame, pong_frame, seal_text, text_frame,
+};
 
 /// Longest payload of a control frame, in bytes.
 const MAX_CONTROL_LEN: usize = 125;

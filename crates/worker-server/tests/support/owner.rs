@@ -183,6 +183,10 @@ pub(crate) fn describe(event: &Event) -> String {
     let json = |id: &Option<Text>| id.as_ref().map_or("-", Text::as_str).to_owned();
     match event {
         Event::Opened => "opened".to_owned(),
+        Event::Refused { refusal, error } => match error {
+            Some(error) => format!("refused {refusal:?} {}", error.as_str()),
+            None => format!("refused {refusal:?}"),
+        },
         Event::TokenRefused(id) => format!("token refused {}", json(id)),
         Event::RegistrationRefused(id) => format!("registration refused {}", json(id)),
         Event::Registered { registration, replaces, .. } => {
@@ -196,6 +200,7 @@ pub(crate) fn describe(event: &Event) -> String {
         Event::InvalidJson(_) => "invalid JSON".to_owned(),
         Event::MissingType(_) => "missing type".to_owned(),
         Event::UnknownHeartbeat { id, .. } => format!("unknown heartbeat {}", json(id)),
+        Event::OutboxFull(_) => "outbox full".to_owned(),
         Event::Closed { info, was_bound, .. } => {
             let bound = if *was_bound { "bound" } else { "unbound" };
             format!("closed {} {:?} {bound}", info.code, info.reason)

@@ -204,6 +204,14 @@ impl Peer {
         rest
     }
 
+    /// All that comes until the server ends the stream, however it does.
+    pub(crate) async fn rest_or_reset(&mut self) -> Vec<u8> {
+        let mut rest = std::mem::take(&mut self.unread);
+        // A reset takes nothing away that was read before.
+        while soon(self.stream.read_buf(&mut rest)).await.is_ok_and(|read| read > 0) {}
+        rest
+    }
+
     /// The server drops the stream without ending it.
     pub(crate) async fn reset(&mut self) {
         let error = soon(self.stream.read_to_end(&mut Vec::new())).await.unwrap_err();
