@@ -68,6 +68,10 @@ pub struct Connection {
     unhealthy: AtomicBool,
     /// Bytes of events the owner has not taken.
     backlog: AtomicUsize,
+    /// The turn of the owner in which it last had a share. Written under the event queue's lock.
+    turn: AtomicU64,
+    /// Bytes of that share that it has used; likewise.
+    used_share: AtomicUsize,
     /// Not read at the moment because of its backlog: its silence proves nothing.
     stalled: AtomicBool,
     /// When it was read again after that, until it beats; as `last_heartbeat`.
@@ -94,6 +98,8 @@ impl Connection {
             last_heartbeat: AtomicU64::new(0),
             unhealthy: AtomicBool::new(false),
             backlog: AtomicUsize::new(0),
+            turn: AtomicU64::new(0),
+            used_share: AtomicUsize::new(0),
             stalled: AtomicBool::new(false),
             resumed: AtomicU64::new(0),
             terminated: AtomicBool::new(false),
@@ -212,6 +218,17 @@ impl Connection {
         if before > low && before.saturating_sub(bytes) <= low {
             self.changed.notify_one();
         }
+    }
+
+    /// Uses bytes of its share of a turn. False: it has used it up.
+    pub(crate) fn take_share(&self, turn: u64, bytes: usize, share: usize) -> bool {
+        let is_new = self.turn.swap(turn, Ordering::Relaxed) != turn;
+        let used = if is_new { 0 } else { self.used_share.load(Ordering::Relaxed) };
+        // The first one goes through, however large it is.
+        let fits = used == 0 || used.saturating_add(bytes) <= share;
+        let used = if fits { used.saturating_add(bytes) } else { used };
+        self.used_share.store(used, Ordering::Relaxed);
+        fits
     }
 
     /// Whether the backlog allows reading; remembers the answer for [`Connection::is_stalled`].

@@ -14,6 +14,7 @@ use crate::{
     bridge::Bridge,
     connection::{CloseInfo, Connection},
     panics::lock,
+    turns::Turns,
 };
 use worker_core::protocol::Registration;
 
@@ -49,7 +50,7 @@ impl From<&str> for Text {
 }
 
 /// One thing that happened. Events of one connection are in order, and a registration stands
-/// exactly between its neighbours.
+/// exactly between its neighbours. Those that name no connection may overtake its messages.
 #[derive(Debug)]
 pub enum Event {
     /// A WebSocket connection was accepted.
@@ -124,7 +125,7 @@ struct Lag {
 }
 
 /// What an event without a message costs its sender's backlog, in bytes.
-const NOTE_BYTES: usize = 256;
+pub(crate) const NOTE_BYTES: usize = 256;
 
 impl Event {
     /// Who can cause any number of these, and what each counts in the backlog.
@@ -144,11 +145,16 @@ impl Event {
             _ => None,
         }
     }
+
+    /// Those of them that the owner takes by turns. A registration concerns others as well.
+    pub(crate) fn turn(&self) -> Option<(&Connection, usize)> {
+        self.backlog().filter(|_| !matches!(self, Self::Registered { .. }))
+    }
 }
 
 /// Many producers, one owner.
 pub struct EventQueue {
-    events: Mutex<VecDeque<Event>>,
+    events: Mutex<Turns>,
     signalled: AtomicBool,
     /// When the owner was signalled, while it has not come; otherwise how long it last took.
     lag: Mutex<Lag>,
@@ -172,7 +178,7 @@ impl EventQueue {
         if let Some((connection, bytes)) = event.backlog() {
             connection.enter_backlog(bytes);
         }
-        lock(&self.events).push_back(event);
+        lock(&self.events).push(event);
         self.signal();
     }
 
@@ -201,7 +207,8 @@ impl EventQueue {
         lag.signalled_at.map_or(lag.last, |since| since.elapsed().max(lag.last))
     }
 
-    /// All events so far.
+    /// The events whose turn it is: all so far, but of a connection that floods its owner only a part.
+    /// None: there are no more, and the next one will wake the owner.
     pub fn take(&self) -> VecDeque<Event> {
         // Before the events are taken: one that comes in between wakes the owner once too often,
         // the other way round it would be left lying.
@@ -211,7 +218,7 @@ impl EventQueue {
             lag.last = since.elapsed();
         }
         drop(lag);
-        std::mem::take(&mut *lock(&self.events))
+        lock(&self.events).take()
     }
 }
 
