@@ -47,6 +47,7 @@ pub(crate) async fn serve(stream: Stream, early: Vec<u8>, shared: Arc<Shared>, r
         phase: Phase::Open,
         awaits_acknowledgement: false,
         reply_bytes: 0,
+        used_its_turn: false,
         dropped_a_message: false,
         refused: false,
         deadline: Some(Instant::now() + shared.limits().registration_timeout),
@@ -100,6 +101,8 @@ struct Session<'a> {
     awaits_acknowledgement: bool,
     /// Answers queued since the outbox was last empty.
     reply_bytes: usize,
+    /// There was more to read than one connection may take of the thread at once.
+    used_its_turn: bool,
     dropped_a_message: bool,
     /// We ended it for what the peer did (or did not do): nothing more from it is looked at.
     refused: bool,
@@ -131,6 +134,9 @@ impl Session<'_> {
             self.note_closing();
             if !self.wait(drained).await {
                 return;
+            }
+            if std::mem::take(&mut self.used_its_turn) {
+                tokio::task::yield_now().await;
             }
         }
     }
@@ -201,6 +207,7 @@ impl Session<'_> {
             match self.stream.try_read(&mut scratch) {
                 Ok(0) => false,
                 Ok(len) => {
+                    self.used_its_turn = len == scratch.len();
                     if let Some(bytes) = scratch.get_mut(..len) {
                         self.feed(bytes);
                     }
