@@ -15,11 +15,15 @@ use crate::{
     registry::Displaced,
     server::{Run, Shared},
     stream::Stream,
-    websocket::{Decoder, Incoming, ProtocolError, close_frame, pong_frame, text_frame},
+    websocket::{
+        Decoder, Incoming, MESSAGE_TIMEOUT, ProtocolError, close_frame, pong_frame, text_frame,
+    },
 };
 
 /// Read at once, and so the most one connection may take of a thread per turn.
 const READ_BYTES: usize = 64 * 1024;
+/// Bytes of an incomplete message from which on it must go on arriving.
+const LARGE_MESSAGE_BYTES: usize = 1024 * 1024;
 /// Unread answers (pongs, acknowledgements) beyond which a peer is not read any more.
 const UNREAD_REPLY_BYTES: usize = 64 * 1024;
 
@@ -52,6 +56,7 @@ pub(crate) async fn serve(stream: Stream, early: Vec<u8>, shared: Arc<Shared>, r
         refused: false,
         deadline: Some(Instant::now() + shared.limits().registration_timeout),
         write_deadline: None,
+        message_deadline: None,
         ending,
     };
     session.run().await;
@@ -110,6 +115,8 @@ struct Session<'a> {
     deadline: Option<Instant>,
     /// By when the peer must take something of what waits for it.
     write_deadline: Option<Instant>,
+    /// By when the peer must go on with the large message that it has begun.
+    message_deadline: Option<Instant>,
 }
 
 impl Session<'_> {
@@ -159,7 +166,13 @@ impl Session<'_> {
         let reads = self.phase != Phase::Draining
             && self.reply_bytes <= UNREAD_REPLY_BYTES
             && connection.may_read(|| self.ending.shared.clock.now_ms());
-        let deadline = [self.deadline, self.write_deadline].into_iter().flatten().min();
+        if !reads || self.decoder.incomplete_bytes() < LARGE_MESSAGE_BYTES {
+            self.message_deadline = None;
+        } else if self.message_deadline.is_none() {
+            self.message_deadline = Some(Instant::now() + self.limits().write_timeout);
+        }
+        let deadlines = [self.deadline, self.write_deadline, self.message_deadline];
+        let deadline = deadlines.into_iter().flatten().min();
         tokio::select! {
             () = connection.changed() => true,
             ready = self.stream.writable(), if !drained => ready.is_ok(),
@@ -190,6 +203,10 @@ impl Session<'_> {
             self.stream.reset_on_drop();
             return false;
         }
+        if self.message_deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            self.fail(MESSAGE_TIMEOUT);
+            return true;
+        }
         if self.phase == Phase::Open {
             // Registered workers have no deadline, so this one never registered in time.
             self.ending.shared.counters.registration_timeouts.increment();
@@ -207,6 +224,7 @@ impl Session<'_> {
             match self.stream.try_read(&mut scratch) {
                 Ok(0) => false,
                 Ok(len) => {
+                    self.message_deadline = None;
                     self.used_its_turn = len == scratch.len();
                     if let Some(bytes) = scratch.get_mut(..len) {
                         self.feed(bytes);
@@ -265,6 +283,9 @@ impl Session<'_> {
     }
 
     fn fail(&mut self, error: ProtocolError) {
+        // Nothing is read any more, so what has come of a message is of no use.
+        self.decoder = Decoder::default();
+        self.message_deadline = None;
         lock(self.ending.connection.outbox()).close(close_frame(Some(error.code), ""));
         self.phase = Phase::Draining;
         self.deadline = Some(Instant::now() + self.limits().close_timeout);

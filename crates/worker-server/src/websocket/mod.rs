@@ -8,7 +8,7 @@
 mod decoder;
 mod frame;
 
-pub(crate) use decoder::{Decoder, Incoming, ProtocolError};
+pub(crate) use decoder::{Decoder, Incoming, MESSAGE_TIMEOUT, ProtocolError};
 pub(crate) use frame::{MAX_HEADER_LEN, close_frame, pong_frame, seal_text, text_frame};
 
 /// Longest payload of a control frame, in bytes.
