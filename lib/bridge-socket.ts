@@ -22,6 +22,9 @@ const memory = {
   ballast: [] as unknown[],
 };
 
+/** Bytes that the peer has not read, from which on it is not read either: what it causes must not pile up. */
+const MOST_UNREAD_BYTES = 1024 * 1024;
+
 /** Both ends of a bridged connection. */
 export interface Addresses {
   remoteAddress: string | undefined;
@@ -92,6 +95,10 @@ export class BridgeSocket extends Duplex {
 
   #deliver(): void {
     if (this.destroyed) return;
+    if (this.writableLength > MOST_UNREAD_BYTES) {
+      this.once("drain", () => this.#deliver());
+      return;
+    }
     const length = binding.bridgeRead(this.#server, this.#bridge, memory.spare);
     this.#wantsRead = length === 0;
     this.#isBulk = length >= BULK_BYTES;
