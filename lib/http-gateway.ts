@@ -17,7 +17,11 @@ export class HttpGateway {
   readonly #handlers: HttpRequestHandler[] = [];
   readonly #endpoints = new Map<string, WebSocketConnectionHandler>();
   readonly #sockets = new Map<number, BridgeSocket>();
-  readonly #upgrades = new WebSocketServer({ noServer: true });
+  readonly #upgrades = new WebSocketServer({
+    noServer: true,
+    // Asked when `ws` finds nothing wrong: what the native side did not take for a worker is not well-formed all the same.
+    verifyClient: ({ req }, answer) => answer(this.#endpoints.has(req.url ?? ""), 400),
+  });
   #server: Server | undefined;
 
   constructor(home: Home) {
@@ -108,9 +112,7 @@ export class HttpGateway {
     this.#upgrades.handleUpgrade(request, socket, head, (accepted) => {
       // Keeps a bad frame from ending the process when nobody listens to errors.
       accepted.on("error", (error) => this.#reportEndpoint(path, error));
-      // What the native side did not take for a worker is not well-formed, even if ws took it.
-      if (handler === undefined) accepted.close(1002);
-      else this.#openEndpoint(path, handler, accepted);
+      if (handler !== undefined) this.#openEndpoint(path, handler, accepted);
     });
   }
 
