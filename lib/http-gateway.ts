@@ -117,11 +117,15 @@ export class HttpGateway {
   }
 
   #openEndpoint(path: string, handler: WebSocketConnectionHandler, socket: WebSocket): void {
-    try {
-      handler(socket);
-    } catch (thrown) {
+    const fail = (thrown: unknown): void => {
       this.#reportEndpoint(path, thrown);
       socket.close(1011);
+    };
+    try {
+      const result: unknown = handler(socket);
+      if (result instanceof Promise) result.catch(fail);
+    } catch (thrown) {
+      fail(thrown);
     }
   }
 
