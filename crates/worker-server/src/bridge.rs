@@ -252,6 +252,8 @@ fn read_inbound(stream: &Stream, bridge: &Bridge, shared: &Shared, buffer: &mut 
         Err(error) => return error.kind() == std::io::ErrorKind::WouldBlock,
     };
     let mut state = lock(&bridge.state);
+    #[cfg(feature = "fault-injection")]
+    crate::panics::inject(b"inject-bridge-panic", read);
     if read.is_empty() {
         state.ended = true;
     } else {

@@ -296,12 +296,7 @@ impl Session<'_> {
 
     fn handle_message(&mut self, text: Cow<'_, str>) {
         #[cfg(feature = "fault-injection")]
-        if text.contains("inject-session-panic") {
-            #[allow(clippy::panic, reason = "this is what the feature is for")]
-            {
-                panic!("injected into a session");
-            }
-        }
+        crate::panics::inject(b"inject-session-panic", text.as_bytes());
         if self.refused {
             return;
         }
