@@ -1,3 +1,5 @@
+// Not the global, which a test may fake: the native side does not wait for that.
+import { setImmediate } from "node:timers";
 import { parseMessage, type Application, type Sender } from "./application.js";
 import type { Fleet } from "./fleet.js";
 import { errorMessage, type Logger } from "./logger.js";
@@ -6,7 +8,7 @@ import { type Home, Session } from "./session.js";
 import { unknownWorkerInfo } from "./worker-info.js";
 
 /** Most events handled before timers and sockets of the application get their turn. */
-const MOST_PER_TURN = 1_000;
+const MOST_PER_TURN = 250;
 /** A session id stands before the text of a registration. */
 const SESSION_ID_LENGTH = 36;
 
@@ -28,6 +30,8 @@ export class Dispatcher {
   readonly #application: Application;
   readonly #logger: Logger;
   readonly #others: OtherEvents;
+  /** There may be more events, for which a turn is due. */
+  #goesOn = false;
 
   constructor(home: Home, fleet: Fleet, application: Application, others: OtherEvents) {
     this.#home = home;
@@ -39,6 +43,10 @@ export class Dispatcher {
 
   /** Called by the native side when there are events. */
   readonly wake = (): void => {
+    if (!this.#goesOn) this.#turn();
+  };
+
+  #turn(): void {
     const { number, view } = this.#home;
     binding.observeClock(number, Date.now());
     for (let left = MOST_PER_TURN; left > 0; left--) {
@@ -52,8 +60,13 @@ export class Dispatcher {
         this.#logger.error("Internal error", { error: errorMessage(thrown) });
       }
     }
-    binding.wakeAgain(number);
-  };
+    // Not by way of the native side: Node would make that call, and a thousand more, before it looks at anything else.
+    this.#goesOn = true;
+    setImmediate(() => {
+      this.#goesOn = false;
+      this.#turn();
+    });
+  }
 
   #handle(kind: EventKind, subject: number, text: string | undefined): void {
     switch (kind) {

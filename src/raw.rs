@@ -50,7 +50,6 @@ macro_rules! export {
 
 export! {
     "next" => events::next,
-    "wakeAgain" => wake_again,
     "observeClock" => observe_clock,
     "admit" => admit,
     "acknowledge" => acknowledge,
@@ -162,11 +161,6 @@ fn owned<T>(call: &Call, body: impl FnOnce(&mut Owned) -> T) -> Option<T> {
 /// The worker named by the second argument.
 fn slot(call: &Call) -> Option<Slot> {
     call.u32(1).map(Slot::new)
-}
-
-fn wake_again(call: &Call) -> Option<Value> {
-    owned(call, |owned| owned.fleet.wake_again())?;
-    None
 }
 
 fn observe_clock(call: &Call) -> Option<Value> {

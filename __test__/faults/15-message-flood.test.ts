@@ -1,5 +1,5 @@
 import { Child } from "../support/child";
-import { expectAtMost, note, sized } from "../support/figures";
+import { expectAtMost, note, promised, sized } from "../support/figures";
 
 afterEach(() => Child.endAll());
 
@@ -107,4 +107,29 @@ test("while one worker floods the server, the others and HTTP wait at most twice
     note(`${who} before`, before[who], "", "ms");
     expectAtMost(`${who} during the flood`, during[who], PROMISED * Math.max(before[who], NOISE_MS / 2));
   }
+}, 60_000);
+
+test("while a worker sends more than the handlers can take, timers come at most 100 ms late", async () => {
+  const server = new Child();
+  const port = await server.run(async ({ WorkerServer, state }) => {
+    state.server = new WorkerServer({ port: 0, healthCheckIntervalMs: 1e9 });
+    state.server.onWorkerMessage("flood", () => {
+      for (const end = performance.now() + 0.02; performance.now() < end;);
+    });
+    await state.server.start();
+    return state.server.port;
+  });
+  await startFlood(port);
+
+  const late = await server.run(async ({ pause }, ms) => {
+    let latest = 0;
+    for (const end = performance.now() + ms; performance.now() < end;) {
+      const began = performance.now();
+      await pause(10);
+      latest = Math.max(latest, performance.now() - began - 10);
+    }
+    return latest;
+  }, PROBE_MS);
+
+  expectAtMost("a timer was late by", late, promised(100));
 }, 60_000);

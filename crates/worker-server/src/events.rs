@@ -182,13 +182,6 @@ impl EventQueue {
         self.signal();
     }
 
-    /// Wakes the owner once more, though it has not taken all events yet.
-    pub fn wake_again(&self) {
-        // Unconditionally: an earlier signal may be the very one the owner is acting on.
-        self.signalled.store(true, Ordering::Release);
-        (self.wake)();
-    }
-
     fn signal(&self) {
         if !self.signalled.swap(true, Ordering::AcqRel) {
             (self.wake)();
@@ -260,8 +253,6 @@ mod tests {
         assert_eq!(numbers, [0, 1, 2]);
         queue.push(Event::BridgeReadable(3));
         assert_eq!(wakes.load(Ordering::Relaxed), 2);
-        queue.wake_again();
-        assert_eq!(wakes.load(Ordering::Relaxed), 3, "asked for, so whatever is signalled");
         assert_eq!(queue.take().len(), 1);
         assert!(queue.take().is_empty());
     }
