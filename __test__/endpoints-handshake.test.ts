@@ -204,17 +204,28 @@ describe("an upgrade that is refused gets the answer of ws", () => {
   });
 });
 
-describe("an odd upgrade that ws takes, on no endpoint, is no worker", () => {
+describe("an upgrade that ws takes, on no endpoint, is no worker", () => {
   /** A body has no place in a handshake. */
   const odd = upgradeRequest({ "Content-Length": "4" });
+  const refusal = /^HTTP\/1\.1 400 Bad Request\r\n/;
 
-  test("but closed with 1002", async () => {
+  test("but refused with 400 if it is odd", async () => {
     const { port } = await startServer();
+
+    expect(await transcript(port, [odd])).toMatch(refusal);
+  });
+
+  test("but refused with 400 on a connection that HTTP has used", async () => {
+    const { server, port } = await startServer();
+    mount(server, (_req, res) => res.end("plain"));
     const client = await RawClient.open(port);
+    client.get("/");
+    await client.received("plain");
 
-    client.write(odd);
+    client.write(upgradeRequest());
+    await client.closed;
 
-    await client.received(frame("close", Buffer.from([0x03, 0xea]), { masked: false }).toString("latin1"));
+    expect(client.text.slice(client.text.indexOf("plain") + 5)).toMatch(/^\s*(?:0\s+)?HTTP\/1\.1 400 /);
   });
 
   test("nor is what follows it, which harms nobody", async () => {

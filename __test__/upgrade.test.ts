@@ -242,18 +242,6 @@ describe("a plain HTTP request without handlers", () => {
     expect(body.split(NOT_FOUND)).toHaveLength(3);
   });
 
-  test("may be followed by an upgrade on the same connection", async () => {
-    const { port } = await startServer();
-    const get = requestHead("GET / HTTP/1.1", { Host: "127.0.0.1" });
-    const { socket } = await readUntil(port, get, "\r\n0\r\n\r\n");
-
-    socket.write(upgradeRequest());
-    const [answer] = await once(socket, "data");
-    socket.destroy();
-
-    expect(answer).toMatch(/^HTTP\/1\.1 101 /);
-  });
-
   test("with an Upgrade header but without Connection: Upgrade is a plain request", async () => {
     const { port } = await startServer();
 

@@ -22,6 +22,12 @@ const memory = {
   ballast: [] as unknown[],
 };
 
+/** Most bytes handed over in one write. */
+const PIECE_BYTES = 256 * 1024;
+
+/** Bytes that the peer has not read, from which on it is not read either: what it causes must not pile up. */
+const MOST_UNREAD_BYTES = 1024 * 1024;
+
 /** Both ends of a bridged connection. */
 export interface Addresses {
   remoteAddress: string | undefined;
@@ -92,6 +98,10 @@ export class BridgeSocket extends Duplex {
 
   #deliver(): void {
     if (this.destroyed) return;
+    if (this.writableLength > MOST_UNREAD_BYTES) {
+      this.once("drain", () => this.#deliver());
+      return;
+    }
     const length = binding.bridgeRead(this.#server, this.#bridge, memory.spare);
     this.#wantsRead = length === 0;
     this.#isBulk = length >= BULK_BYTES;
@@ -107,14 +117,28 @@ export class BridgeSocket extends Duplex {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
     this.bytesWritten += chunk.length;
-    this.#touch();
-    if (binding.bridgeWrite(this.#server, this.#bridge, chunk)) done();
-    else this.#written = done;
+    if (chunk.length > PIECE_BYTES) this.#writePieces(piecesOf([chunk]), done);
+    else this.#writePieces([chunk].values(), done);
   }
 
   /** Node corks the parts of a response; together they are one write to the system. */
   override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
-    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), "binary", done);
+    const parts = chunks.map(({ chunk }) => chunk);
+    const length = parts.reduce((sum, part) => sum + part.length, 0);
+    this.bytesWritten += length;
+    this.#writePieces(length > PIECE_BYTES ? piecesOf(parts) : [Buffer.concat(parts)].values(), done);
+  }
+
+  /** The native side copies what it is given, so of much it is given a piece whenever there is room. */
+  #writePieces(pieces: Iterator<Buffer>, done: () => void): void {
+    for (let next = pieces.next(); !next.done && !this.destroyed; next = pieces.next()) {
+      this.#touch();
+      if (!binding.bridgeWrite(this.#server, this.#bridge, next.value)) {
+        this.#written = () => this.#writePieces(pieces, done);
+        return;
+      }
+    }
+    done();
   }
 
   override _final(done: () => void): void {
@@ -181,6 +205,13 @@ function takeSpare(length: number): Buffer {
   memory.spare = Buffer.allocUnsafeSlow(READ_BYTES);
   memory.ballast = Array(Math.ceil(length / READ_BYTES_PER_BALLAST));
   return bytes;
+}
+
+function* piecesOf(chunks: readonly Buffer[]): Generator<Buffer> {
+  for (const chunk of chunks) {
+    for (let from = 0; from < chunk.length; from += PIECE_BYTES)
+      yield chunk.subarray(from, from + PIECE_BYTES);
+  }
 }
 
 function familyOf(address: string | undefined): string | undefined {

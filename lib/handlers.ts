@@ -14,11 +14,15 @@ export class Handlers<A extends unknown[]> {
     };
   }
 
-  /** Calls all of them; what one throws goes to `onThrow` and does not keep the next from being called. */
+  /**
+   * Calls all of them; what one throws, or its promise is rejected with, goes to `onThrow` and does not keep the next from
+   * being called.
+   */
   call(args: A, onThrow: (thrown: unknown) => void): void {
     for (const handler of this.handlers) {
       try {
-        handler(...args);
+        const result = handler(...args);
+        if (result instanceof Promise) result.catch(onThrow);
       } catch (thrown) {
         onThrow(thrown);
       }

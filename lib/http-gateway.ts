@@ -17,7 +17,11 @@ export class HttpGateway {
   readonly #handlers: HttpRequestHandler[] = [];
   readonly #endpoints = new Map<string, WebSocketConnectionHandler>();
   readonly #sockets = new Map<number, BridgeSocket>();
-  readonly #upgrades = new WebSocketServer({ noServer: true });
+  readonly #upgrades = new WebSocketServer({
+    noServer: true,
+    // Asked when `ws` finds nothing wrong: what the native side did not take for a worker is not well-formed all the same.
+    verifyClient: ({ req }, answer) => answer(this.#endpoints.has(req.url ?? ""), 400),
+  });
   #server: Server | undefined;
 
   constructor(home: Home) {
@@ -108,18 +112,20 @@ export class HttpGateway {
     this.#upgrades.handleUpgrade(request, socket, head, (accepted) => {
       // Keeps a bad frame from ending the process when nobody listens to errors.
       accepted.on("error", (error) => this.#reportEndpoint(path, error));
-      // What the native side did not take for a worker is not well-formed, even if ws took it.
-      if (handler === undefined) accepted.close(1002);
-      else this.#openEndpoint(path, handler, accepted);
+      if (handler !== undefined) this.#openEndpoint(path, handler, accepted);
     });
   }
 
   #openEndpoint(path: string, handler: WebSocketConnectionHandler, socket: WebSocket): void {
-    try {
-      handler(socket);
-    } catch (thrown) {
+    const fail = (thrown: unknown): void => {
       this.#reportEndpoint(path, thrown);
       socket.close(1011);
+    };
+    try {
+      const result: unknown = handler(socket);
+      if (result instanceof Promise) result.catch(fail);
+    } catch (thrown) {
+      fail(thrown);
     }
   }
 

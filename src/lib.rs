@@ -2,6 +2,8 @@
 
 mod callbacks;
 mod errors;
+#[cfg(feature = "fault-injection")]
+mod faults;
 mod fleets;
 mod native_limits;
 mod native_server;

@@ -141,6 +141,11 @@ impl NativeServer {
     }
 
     fn with<T>(&self, body: impl FnOnce(&mut Owned) -> Result<T>) -> Result<T> {
+        let body = |owned: &mut Owned| {
+            #[cfg(feature = "fault-injection")]
+            crate::faults::strike();
+            body(owned)
+        };
         fleets::with(self.number, body)
             .unwrap_or_else(|| Err(errors::failure("the server is gone")))
     }

@@ -6,8 +6,6 @@
 
 /** Takes the next event; the view gets its kind, its slot or bridge (-1: none), its close code and a flag. */
 export declare function next(server: number): string | undefined;
-/** Asks for another wake-up, because not all events were taken. */
-export declare function wakeAgain(server: number): void;
 /** Tells what `Date.now()` shows. */
 export declare function observeClock(server: number, now: number): void;
 /** Takes the worker of the last `Registered` event into the pool; returns its slot. */

@@ -50,7 +50,6 @@ macro_rules! export {
 
 export! {
     "next" => events::next,
-    "wakeAgain" => wake_again,
     "observeClock" => observe_clock,
     "admit" => admit,
     "acknowledge" => acknowledge,
@@ -86,19 +85,26 @@ export! {
     "safeCompare" => compare,
 }
 
-/// Adds a function that panics.
+/// Adds a function after which the next call panics.
 #[cfg(feature = "fault-injection")]
 pub(crate) fn register_faults(env: sys::napi_env, exports: Value) -> sys::napi_status {
     unsafe extern "C" fn trampoline(env: sys::napi_env, info: sys::napi_callback_info) -> Value {
-        #[allow(clippy::panic, reason = "this is what the feature is for")]
-        run(env, info, |_| panic!("injected into a native call"))
+        run(env, info, |_| {
+            crate::faults::arm();
+            None
+        })
     }
     define(env, exports, "injectPanic", trampoline)
 }
 
 /// Calls `body`; a panic in it becomes a JavaScript exception, nothing else.
 fn run(env: sys::napi_env, info: sys::napi_callback_info, body: Body) -> Value {
-    match caught(|| body(&Call::new(env, info))) {
+    let body = || {
+        #[cfg(feature = "fault-injection")]
+        crate::faults::strike();
+        body(&Call::new(env, info))
+    };
+    match caught(body) {
         Some(value) => value.unwrap_or(ptr::null_mut()),
         None => {
             // SAFETY: both strings are NUL-terminated; a failure leaves `undefined` as the result.
@@ -152,11 +158,6 @@ fn owned<T>(call: &Call, body: impl FnOnce(&mut Owned) -> T) -> Option<T> {
 /// The worker named by the second argument.
 fn slot(call: &Call) -> Option<Slot> {
     call.u32(1).map(Slot::new)
-}
-
-fn wake_again(call: &Call) -> Option<Value> {
-    owned(call, |owned| owned.fleet.wake_again())?;
-    None
 }
 
 fn observe_clock(call: &Call) -> Option<Value> {

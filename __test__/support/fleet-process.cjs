@@ -16,7 +16,7 @@ function connect(index) {
   return new Promise((resolve, reject) => {
     const workerId = `worker-${index}`;
     const socket = new WebSocket(`ws://127.0.0.1:${port}/ws`);
-    const worker = { workerId, socket, registered: false, answered: [], pongs: [] };
+    const worker = { workerId, socket, registered: false, answered: [], waits: [], pongs: [] };
     workers.push(worker);
     socket.on("open", () => {
       socket.send(
@@ -29,9 +29,11 @@ function connect(index) {
       );
     });
     socket.on("message", (data) => {
-      const { type } = JSON.parse(data);
-      if (type === "heartbeat_ack") worker.answered.push(Date.now());
-      else if (type === "worker_registration_ack") {
+      const { type, timestamp } = JSON.parse(data);
+      if (type === "heartbeat_ack") {
+        worker.answered.push(Date.now());
+        worker.waits.push(Date.now() - timestamp);
+      } else if (type === "worker_registration_ack") {
         worker.registered = true;
         resolve();
       }
@@ -70,11 +72,17 @@ function report({ from, to }) {
     const times = [from, ...within(answered), to];
     return Math.max(...times.slice(1).map((time, index) => time - times[index]));
   });
+  const waits = workers
+    .flatMap((worker) =>
+      worker.waits.filter((_, at) => worker.answered[at] >= from && worker.answered[at] <= to),
+    )
+    .sort((a, b) => a - b);
   return {
     closed,
     answers: workers.reduce((sum, { answered }) => sum + within(answered).length, 0),
     pongs: workers.reduce((sum, { pongs }) => sum + within(pongs).length, 0),
-    longestGap: Math.max(...gaps),
+    longestGap: gaps.reduce((longest, gap) => Math.max(longest, gap), 0),
+    wait: waits[Math.floor(waits.length * 0.99)] ?? 0,
   };
 }
 

@@ -11,6 +11,8 @@ export interface FleetReport {
   readonly pongs: number;
   /** The longest time within the period that any worker went without an answer. */
   readonly longestGap: number;
+  /** Milliseconds within which 99 % of the heartbeats were answered. */
+  readonly wait: number;
 }
 
 /** Beating workers in a process of their own: they go on while this process is blocked. */

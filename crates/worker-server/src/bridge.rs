@@ -9,11 +9,15 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until, timeout},
+};
 
 use crate::{
     events::Event,
     listener::Addresses,
+    outbox::Written,
     panics::lock,
     server::{Run, Shared, Stage},
     stream::Stream,
@@ -176,7 +180,7 @@ pub(crate) async fn serve(
 }
 
 async fn flush(stream: &Stream, bridge: &Bridge, shared: &Shared) -> std::io::Result<()> {
-    while !write_outbound(stream, bridge, shared)? {
+    while !write_outbound(stream, bridge, shared)?.all {
         stream.writable().await?;
     }
     Ok(())
@@ -197,8 +201,16 @@ impl Drop for Closing<'_> {
 async fn pump(stream: &Stream, bridge: &Bridge, shared: &Shared) {
     let mut buffer = vec![0; READ_BYTES];
     let mut our_side_open = true;
+    // By when the peer must take something of what waits for it.
+    let mut write_deadline = None;
     loop {
-        let Ok(drained) = write_outbound(stream, bridge, shared) else { return };
+        let Ok(written) = write_outbound(stream, bridge, shared) else { return };
+        let drained = written.all;
+        if drained {
+            write_deadline = None;
+        } else if written.bytes > 0 || write_deadline.is_none() {
+            write_deadline = Some(Instant::now() + shared.limits().write_timeout);
+        }
         if bridge.is_terminated() {
             return;
         }
@@ -219,6 +231,11 @@ async fn pump(stream: &Stream, bridge: &Bridge, shared: &Shared) {
         tokio::select! {
             () = bridge.changed.notified() => {}
             ready = stream.writable(), if !drained => if ready.is_err() { return },
+            () = sleep_until(write_deadline.unwrap_or_else(Instant::now)), if !drained => {
+                shared.counters.write_timeouts.increment();
+                stream.reset_on_drop();
+                return;
+            }
             ready = stream.readable(), if reads => {
                 if ready.is_err() || !read_inbound(stream, bridge, shared, &mut buffer) {
                     return;
@@ -235,6 +252,8 @@ fn read_inbound(stream: &Stream, bridge: &Bridge, shared: &Shared, buffer: &mut 
         Err(error) => return error.kind() == std::io::ErrorKind::WouldBlock,
     };
     let mut state = lock(&bridge.state);
+    #[cfg(feature = "fault-injection")]
+    crate::panics::inject(b"inject-bridge-panic", read);
     if read.is_empty() {
         state.ended = true;
     } else {
@@ -247,9 +266,10 @@ fn read_inbound(stream: &Stream, bridge: &Bridge, shared: &Shared, buffer: &mut 
     true
 }
 
-/// Writes what the stream takes now. True: nothing is left.
-fn write_outbound(stream: &Stream, bridge: &Bridge, shared: &Shared) -> std::io::Result<bool> {
+/// Writes what the stream takes now.
+fn write_outbound(stream: &Stream, bridge: &Bridge, shared: &Shared) -> std::io::Result<Written> {
     let mut state = lock(&bridge.state);
+    let before = state.outbound_bytes;
     while let Some(chunk) = state.outbound.front() {
         match stream.try_write_vectored(&[std::io::IoSlice::new(chunk)]) {
             Ok(0) if !chunk.is_empty() => return Err(std::io::ErrorKind::WriteZero.into()),
@@ -262,14 +282,16 @@ fn write_outbound(stream: &Stream, bridge: &Bridge, shared: &Shared) -> std::io:
                     }
                 }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                return Ok(Written { bytes: before - state.outbound_bytes, all: false });
+            }
             Err(error) => return Err(error),
         }
         if state.outbound_bytes < HIGH_WATER && std::mem::take(&mut state.wants_write) {
             shared.events.push(Event::BridgeWritable(bridge.id));
         }
     }
-    Ok(true)
+    Ok(Written { bytes: before - state.outbound_bytes, all: true })
 }
 
 #[cfg(test)]

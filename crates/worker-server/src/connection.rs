@@ -72,6 +72,10 @@ pub struct Connection {
     unhealthy: AtomicBool,
     /// Bytes of events the owner has not taken.
     backlog: AtomicUsize,
+    /// The turn of the owner in which it last had a share. Written under the event queue's lock.
+    turn: AtomicU64,
+    /// Bytes of that share that it has used; likewise.
+    used_share: AtomicUsize,
     /// Not read at the moment because of its backlog: its silence proves nothing.
     stalled: AtomicBool,
     /// When it was read again after that, until it beats; as `last_heartbeat`.
@@ -103,6 +107,8 @@ impl Connection {
             heartbeat_place: Mutex::default(),
             unhealthy: AtomicBool::new(false),
             backlog: AtomicUsize::new(0),
+            turn: AtomicU64::new(0),
+            used_share: AtomicUsize::new(0),
             stalled: AtomicBool::new(false),
             resumed: AtomicU64::new(0),
             quiet_looks: AtomicU32::new(0),
@@ -280,6 +286,17 @@ impl Connection {
     /// The most that may be read at once now.
     pub(crate) fn read_bytes(&self) -> usize {
         self.bounds.read_bytes()
+    }
+
+    /// Uses bytes of its share of a turn. False: it has used it up.
+    pub(crate) fn take_share(&self, turn: u64, bytes: usize, share: usize) -> bool {
+        let is_new = self.turn.swap(turn, Ordering::Relaxed) != turn;
+        let used = if is_new { 0 } else { self.used_share.load(Ordering::Relaxed) };
+        // The first one goes through, however large it is.
+        let fits = used == 0 || used.saturating_add(bytes) <= share;
+        let used = if fits { used.saturating_add(bytes) } else { used };
+        self.used_share.store(used, Ordering::Relaxed);
+        fits
     }
 
     /// Whether the backlog allows reading; remembers the answer for [`Connection::is_stalled`].

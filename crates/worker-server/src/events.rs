@@ -16,11 +16,12 @@ use crate::{
     bridge::Bridge,
     connection::{CloseInfo, Connection},
     panics::lock,
+    turns::Turns,
 };
 use worker_core::protocol::Registration;
 
-pub(crate) use batch::SHORT_BYTES;
 pub use batch::{MessageBatch, Run};
+pub(crate) use batch::{SHORT_BYTES, backlog_of};
 
 /// Text and whether it is plain ASCII, found out off the owner's thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl From<&str> for Text {
 }
 
 /// One thing that happened. Events of one connection are in order, and a registration stands
-/// exactly between its neighbours.
+/// exactly between its neighbours. Those that name no connection may overtake its messages.
 #[derive(Debug)]
 pub enum Event {
     /// A WebSocket connection was accepted.
@@ -156,11 +157,15 @@ struct Lag {
 }
 
 /// What an event without a message costs its sender's backlog, in bytes.
-const NOTE_BYTES: usize = 256;
+pub(crate) const NOTE_BYTES: usize = 256;
 
 impl Event {
     /// Shows whose backlogs this counts in, and how many bytes: what a peer can cause at will.
     pub(crate) fn backlogs(&self, mut each: impl FnMut(&Connection, usize)) {
+        self.each_backlog(|connection, bytes| each(connection, bytes));
+    }
+
+    fn each_backlog<'a>(&'a self, mut each: impl FnMut(&'a Connection, usize)) {
         match self {
             Self::Messages(batch) => {
                 for run in batch.runs() {
@@ -179,11 +184,22 @@ impl Event {
             _ => {}
         }
     }
+
+    /// Whose turn it takes, and how much of it, if the owner takes it by turns. A registration concerns
+    /// others as well.
+    pub(crate) fn turn(&self) -> Option<(&Connection, usize)> {
+        if matches!(self, Self::Registered { .. }) {
+            return None;
+        }
+        let mut found = None;
+        self.each_backlog(|connection, bytes| found = Some((connection, bytes)));
+        found
+    }
 }
 
 /// Many producers, one owner.
 pub struct EventQueue {
-    events: Mutex<VecDeque<Event>>,
+    events: Mutex<Turns>,
     signalled: AtomicBool,
     /// When the owner was signalled, while it has not come; otherwise how long it last took.
     lag: Mutex<Lag>,
@@ -205,27 +221,15 @@ impl EventQueue {
     /// Adds an event.
     pub fn push(&self, event: Event) {
         event.backlogs(Connection::enter_backlog);
-        lock(&self.events).push_back(event);
+        lock(&self.events).push(event);
         self.signal();
     }
 
-    /// Adds a short message, which must be valid JSON: to the batch at the end, if that has room.
+    /// Adds a short message, which must be valid JSON.
     pub(crate) fn push_message(&self, connection: &Arc<Connection>, text: &str) {
-        connection.enter_backlog(batch::backlog_of(text));
-        let mut events = lock(&self.events);
-        match events.back_mut() {
-            Some(Event::Messages(batch)) if batch.has_room_for(text) => batch.add(connection, text),
-            _ => events.push_back(Event::Messages(MessageBatch::new(connection, text))),
-        }
-        drop(events);
+        connection.enter_backlog(backlog_of(text));
+        lock(&self.events).push_message(connection, text);
         self.signal();
-    }
-
-    /// Wakes the owner once more, though it has not taken all events yet.
-    pub fn wake_again(&self) {
-        // Unconditionally: an earlier signal may be the very one the owner is acting on.
-        self.signalled.store(true, Ordering::Release);
-        (self.wake)();
     }
 
     fn signal(&self) {
@@ -246,7 +250,8 @@ impl EventQueue {
         lag.signalled_at.map_or(lag.last, |since| since.elapsed().max(lag.last))
     }
 
-    /// All events so far.
+    /// The events whose turn it is: all so far, but of a connection that floods its owner only a part.
+    /// None: there are no more, and the next one will wake the owner.
     pub fn take(&self) -> VecDeque<Event> {
         // Before the events are taken: one that comes in between wakes the owner once too often,
         // the other way round it would be left lying.
@@ -256,7 +261,7 @@ impl EventQueue {
             lag.last = since.elapsed();
         }
         drop(lag);
-        std::mem::take(&mut *lock(&self.events))
+        lock(&self.events).take()
     }
 }
 
@@ -299,8 +304,6 @@ mod tests {
         assert_eq!(numbers, [0, 1, 2]);
         queue.push(Event::BridgeReadable(3));
         assert_eq!(wakes.load(Ordering::Relaxed), 2);
-        queue.wake_again();
-        assert_eq!(wakes.load(Ordering::Relaxed), 3, "asked for, so whatever is signalled");
         assert_eq!(queue.take().len(), 1);
         assert!(queue.take().is_empty());
     }

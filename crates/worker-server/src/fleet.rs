@@ -111,11 +111,6 @@ impl Fleet {
         Some(event)
     }
 
-    /// Asks to be woken again, because the owner stopped before the last event.
-    pub fn wake_again(&self) {
-        self.events.wake_again();
-    }
-
     /// Takes a registered worker into the pool.
     pub fn admit(&mut self, connection: Arc<Connection>, capabilities: Capabilities) -> Slot {
         let slot = self.change_pool(|pool| pool.insert(capabilities));

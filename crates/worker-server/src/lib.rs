@@ -23,6 +23,7 @@ mod routes;
 mod server;
 mod session;
 mod stream;
+mod turns;
 mod upgrade;
 mod websocket;
 

@@ -10,6 +10,12 @@ use crate::{counters::Budget, stream::Stream};
 /// Most frames given to one system call.
 const WRITE_BATCH: usize = 64;
 
+/// Longest frame that is put together with others when many wait: it may be shorter than what it
+/// costs to keep it by itself.
+const SMALL_BYTES: usize = 1024;
+/// About as much is put together.
+const PACK_BYTES: usize = 16 * 1024;
+
 /// Why a frame was not taken.
 #[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
 pub enum SendError {
@@ -25,6 +31,8 @@ pub enum SendError {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     frames: VecDeque<Bytes>,
+    /// Small frames behind those, put together.
+    pack: Vec<u8>,
     bytes: usize,
     max_bytes: usize,
     /// Shared by all outboxes of the server; `bytes` of it are ours.
@@ -44,7 +52,14 @@ pub(crate) struct Written {
 
 impl Outbox {
     pub(crate) fn new(max_bytes: usize, budget: Arc<Budget>) -> Self {
-        Self { frames: VecDeque::new(), bytes: 0, max_bytes, budget, closed: false }
+        Self {
+            frames: VecDeque::new(),
+            pack: Vec::new(),
+            bytes: 0,
+            max_bytes,
+            budget,
+            closed: false,
+        }
     }
 
     /// Takes a data frame if the connection is open and the bounds allow it.
@@ -77,6 +92,7 @@ impl Outbox {
         let forgotten = std::mem::take(&mut self.bytes);
         self.budget.release(forgotten);
         self.frames = VecDeque::new();
+        self.pack = Vec::new();
         self.closed = true;
         forgotten
     }
@@ -91,13 +107,30 @@ impl Outbox {
 
     fn queue(&mut self, frame: Bytes) {
         self.bytes += frame.len();
-        self.frames.push_back(frame);
+        if self.frames.len() < WRITE_BATCH || frame.len() > SMALL_BYTES {
+            self.close_pack();
+            self.frames.push_back(frame);
+            return;
+        }
+        self.pack.extend_from_slice(&frame);
+        if self.pack.len() > PACK_BYTES - SMALL_BYTES {
+            self.close_pack();
+        }
+    }
+
+    fn close_pack(&mut self) {
+        if !self.pack.is_empty() {
+            self.frames.push_back(std::mem::take(&mut self.pack).into());
+        }
     }
 
     /// Writes as much as the stream takes now.
     pub(crate) fn write_to(&mut self, stream: &Stream) -> io::Result<Written> {
         let before = self.bytes;
-        while !self.frames.is_empty() {
+        while self.bytes > 0 {
+            if self.frames.len() < WRITE_BATCH {
+                self.close_pack();
+            }
             let slices: Vec<io::IoSlice<'_>> =
                 self.frames.iter().take(WRITE_BATCH).map(|frame| io::IoSlice::new(frame)).collect();
             match stream.try_write_vectored(&slices) {
@@ -177,6 +210,25 @@ mod tests {
         assert!(outbox.close(Bytes::from_static(b"close")));
         assert!(!outbox.close(Bytes::from_static(b"again")));
         assert_eq!(outbox.push(Bytes::from_static(b"late")), Err(SendError::NotOpen));
+    }
+
+    #[test]
+    fn many_small_frames_are_put_together_in_order() {
+        let mut outbox = Outbox::new(usize::MAX, Arc::new(Budget::new(usize::MAX)));
+        let mut expected: Vec<u8> = Vec::new();
+        for n in 0..10_000u32 {
+            // A large one among them now and then.
+            let len = if n % 1_000 == 999 { SMALL_BYTES + 1 } else { 20 };
+            let frame = vec![n as u8; len];
+            expected.extend_from_slice(&frame);
+            outbox.push(frame.into()).unwrap();
+        }
+        assert!(outbox.frames.len() < 200, "{}", outbox.frames.len());
+        assert_eq!(outbox.bytes, expected.len());
+        outbox.close_pack();
+        assert_eq!(outbox.frames.iter().flatten().copied().collect::<Vec<_>>(), expected);
+        outbox.advance(expected.len());
+        assert_eq!((outbox.bytes, outbox.frames.len()), (0, 0));
     }
 
     #[test]

@@ -17,6 +17,15 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Panics if a peer sent the words, which a test does to see what a panic in its task costs.
+#[cfg(feature = "fault-injection")]
+pub(crate) fn inject(words: &[u8], sent: &[u8]) {
+    #[allow(clippy::panic, reason = "this is what the feature is for")]
+    if sent.windows(words.len()).any(|window| window == words) {
+        panic!("injected into a task");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

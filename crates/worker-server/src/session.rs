@@ -17,13 +17,15 @@ use crate::{
     server::{Run, Shared},
     stream::Stream,
     websocket::{
-        Decoder, Incoming, ProtocolError, TOO_LARGE, TOO_MANY_FRAGMENTS, close_frame, pong_frame,
-        text_frame,
+        Decoder, Incoming, MESSAGE_TIMEOUT, ProtocolError, TOO_LARGE, TOO_MANY_FRAGMENTS,
+        close_frame, pong_frame, text_frame,
     },
 };
 
 /// Read at once, and so the most one connection may take of a thread per turn.
 const READ_BYTES: usize = 64 * 1024;
+/// Bytes of an incomplete message from which on it must go on arriving.
+const LARGE_MESSAGE_BYTES: usize = 1024 * 1024;
 /// Unread answers (pongs, acknowledgements) beyond which a peer is not read any more.
 const UNREAD_REPLY_BYTES: usize = 64 * 1024;
 
@@ -56,12 +58,14 @@ pub(crate) async fn serve(stream: Stream, early: Vec<u8>, shared: Arc<Shared>, r
         phase: Phase::Open,
         awaits_acknowledgement: false,
         reply_bytes: 0,
+        used_its_turn: false,
         dropped_a_message: false,
         unregistered_messages: 0,
         tokens_refused: 0,
         refused: false,
         deadline: Some(Instant::now() + shared.limits().registration_timeout),
         write_deadline: None,
+        message_deadline: None,
         ending,
     };
     session.run().await;
@@ -111,6 +115,8 @@ struct Session<'a> {
     awaits_acknowledgement: bool,
     /// Answers queued since the outbox was last empty.
     reply_bytes: usize,
+    /// There was more to read than one connection may take of the thread at once.
+    used_its_turn: bool,
     dropped_a_message: bool,
     /// Application messages before registration.
     unregistered_messages: u32,
@@ -121,6 +127,8 @@ struct Session<'a> {
     deadline: Option<Instant>,
     /// By when the peer must take something of what waits for it.
     write_deadline: Option<Instant>,
+    /// By when the peer must go on with the large message that it has begun.
+    message_deadline: Option<Instant>,
 }
 
 impl Session<'_> {
@@ -149,6 +157,9 @@ impl Session<'_> {
             if !self.wait(drained).await {
                 return;
             }
+            if std::mem::take(&mut self.used_its_turn) {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -170,7 +181,13 @@ impl Session<'_> {
         let reads = self.phase != Phase::Draining
             && self.reply_bytes <= UNREAD_REPLY_BYTES
             && connection.may_read(|| self.ending.shared.clock.now_ms());
-        let deadline = [self.deadline, self.write_deadline].into_iter().flatten().min();
+        if !reads || self.decoder.incomplete_bytes() < LARGE_MESSAGE_BYTES {
+            self.message_deadline = None;
+        } else if self.message_deadline.is_none() {
+            self.message_deadline = Some(Instant::now() + self.limits().write_timeout);
+        }
+        let deadlines = [self.deadline, self.write_deadline, self.message_deadline];
+        let deadline = deadlines.into_iter().flatten().min();
         tokio::select! {
             () = connection.changed() => true,
             ready = self.stream.writable(), if !drained => ready.is_ok(),
@@ -201,6 +218,10 @@ impl Session<'_> {
             self.stream.reset_on_drop();
             return false;
         }
+        if self.message_deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            self.fail(MESSAGE_TIMEOUT);
+            return true;
+        }
         if self.phase == Phase::Open {
             // Registered workers have no deadline, so this one never registered in time.
             self.ending.shared.counters.registration_timeouts.increment();
@@ -223,6 +244,8 @@ impl Session<'_> {
                 Ok(0) => false,
                 Ok(len) => {
                     self.ending.connection.hear();
+                    self.message_deadline = None;
+                    self.used_its_turn = len == most;
                     if let Some(bytes) = scratch.get_mut(..len) {
                         self.feed(bytes);
                     }
@@ -280,6 +303,9 @@ impl Session<'_> {
     }
 
     fn fail(&mut self, error: ProtocolError) {
+        // Nothing is read any more, so what has come of a message is of no use.
+        self.decoder = Decoder::default();
+        self.message_deadline = None;
         lock(self.ending.connection.outbox()).close(close_frame(Some(error.code), ""));
         self.phase = Phase::Draining;
         self.deadline = Some(Instant::now() + self.limits().close_timeout);
@@ -295,12 +321,7 @@ impl Session<'_> {
 
     fn handle_message(&mut self, text: Cow<'_, str>) {
         #[cfg(feature = "fault-injection")]
-        if text.contains("inject-session-panic") {
-            #[allow(clippy::panic, reason = "this is what the feature is for")]
-            {
-                panic!("injected into a session");
-            }
-        }
+        crate::panics::inject(b"inject-session-panic", text.as_bytes());
         if self.refused {
             return;
         }

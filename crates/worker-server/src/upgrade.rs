@@ -120,6 +120,8 @@ async fn read_head(
             Err(error) => return Err(error),
         };
         bytes.truncate(before + read);
+        #[cfg(feature = "fault-injection")]
+        crate::panics::inject(b"inject-head-panic", bytes);
     }
 }
 

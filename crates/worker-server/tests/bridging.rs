@@ -8,7 +8,7 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use support::{LONG, Owner, Peer, SHORT, describe, soon};
@@ -202,6 +202,22 @@ async fn an_owner_that_writes_too_much_is_told_to_wait() {
     }
     assert!(writable, "told when there was room again");
     assert!(bridge.write(Bytes::from_static(b"x")));
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_for_too_long_is_dropped() {
+    let mut owner = Owner::with_limits(|limits| limits.write_timeout = Duration::from_millis(200));
+    let (mut peer, bridge) = bridged(&mut owner).await;
+    let (mut other, other_bridge) = bridged(&mut owner).await;
+    while owner.fleet.stats().write_timeouts == 0 {
+        if !bridge.write(Bytes::from(vec![0; HIGH_WATER])) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    peer.reset().await;
+    told(&mut owner, "bridge closed").await;
+    other_bridge.write(Bytes::from_static(b"served"));
+    assert_eq!(other.bytes(6).await, b"served");
 }
 
 #[tokio::test]

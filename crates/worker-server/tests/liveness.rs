@@ -128,6 +128,27 @@ async fn who_does_not_register_in_time_is_closed() {
 }
 
 #[tokio::test]
+async fn a_large_message_that_does_not_go_on_is_given_up() {
+    let mut owner = Owner::with_limits(|limits| limits.write_timeout = Duration::from_millis(200));
+    let (mut stalled, _) = owner.worker("stalled").await;
+    let (mut small, _) = owner.worker("small").await;
+    let large = frame(FIN | TEXT, vec![b'x'; 3_000_000]);
+    small.send(&frame(FIN | TEXT, "x".repeat(100_000))[..90_000]).await;
+    stalled.send(&large[..2_000_000]).await;
+    // It may take as long as it likes in all, if only it goes on.
+    for piece in large[2_000_000..2_000_004].chunks(1) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stalled.send(piece).await;
+    }
+    assert_eq!(stalled.frame().await, Frame::close(1008, ""));
+    stalled.end().await;
+    let expected = ["socket error Message timeout", "closed 1006 \"\" bound"];
+    assert_eq!(owner.events(2).await, expected);
+    assert_eq!(owner.fleet.stats().protocol_errors, 1);
+    assert!(small.is_silent(), "what is small costs little");
+}
+
+#[tokio::test]
 async fn the_owners_close_is_answered_by_the_peer() {
     let mut owner = Owner::with_limits(|_| ());
     let (mut peer, slot) = owner.worker("w").await;

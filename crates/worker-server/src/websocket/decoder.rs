@@ -54,6 +54,10 @@ pub(crate) const TOO_LARGE: ProtocolError =
 pub(crate) const TOO_MANY_FRAGMENTS: ProtocolError =
     ProtocolError { code: 1008, reason: "Too many message fragments" };
 
+/// A large message did not go on arriving.
+pub(crate) const MESSAGE_TIMEOUT: ProtocolError =
+    ProtocolError { code: 1008, reason: "Message timeout" };
+
 /// The reading half of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
@@ -95,6 +99,11 @@ impl Decoder {
     /// Changes the size limit from the next frame on.
     pub(crate) fn set_max_message(&mut self, bytes: usize) {
         self.max_message = bytes;
+    }
+
+    /// What is kept of a message that has not fully arrived.
+    pub(crate) fn incomplete_bytes(&self) -> usize {
+        self.message.len()
     }
 
     /// Takes the next thing out of `input` and moves its start behind what was used.

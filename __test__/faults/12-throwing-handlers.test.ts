@@ -1,10 +1,10 @@
-import type { WorkerServer } from "../index.js";
-import { handledSoFar } from "./support/barrier";
-import { freePort } from "./support/ports";
-import { Program } from "./support/program";
-import { type RecordingLogger, startServer, stopServers } from "./support/test-server";
-import { TestWorker } from "./support/test-worker";
-import { until } from "./support/until";
+import type { WorkerServer } from "../../index.js";
+import { handledSoFar } from "../support/barrier";
+import { freePort } from "../support/ports";
+import { Program } from "../support/program";
+import { type RecordingLogger, startServer, stopServers } from "../support/test-server";
+import { TestWorker } from "../support/test-worker";
+import { until } from "../support/until";
 
 afterEach(async () => {
   await stopServers();
@@ -100,25 +100,24 @@ describe("a message handler that throws", () => {
     expect(server.getWorkerCount()).toBe(1);
   });
 
-  test("asynchronously is not caught: the rejection is the program's to handle", async () => {
-    const port = await freePort();
-    const program = Program.startScript(`
-      const { WorkerServer } = require("worker-server-native");
-      const server = new WorkerServer({ port: ${port} });
-      server.onWorkerMessage("result", async () => { throw new Error("boom"); });
-      process.on("unhandledRejection", (error) => {
-        console.log("rejected with " + error.message);
-        process.exit(0);
-      });
-      server.start().then(() => console.log("listening"));
-    `);
-    await program.printed("listening");
-    const worker = await TestWorker.register(port);
+  test("asynchronously is logged likewise", async () => {
+    const { server, logger, worker } = await serverWithWorker();
+    server.onWorkerMessage("result", async () => {
+      await Promise.resolve();
+      throw new Error("boom");
+    });
+    server.onWorkerEvent("result", () => Promise.reject(new Error("bang")) as never);
 
-    worker.send({ type: "result" });
+    await deliver(server, worker);
+    await until(() => logger.of(MESSAGE_ERROR).length === 2, "both are logged");
 
-    expect((await program.ended).code).toBe(0);
-    expect(program.lines).toEqual(["listening", "rejected with boom"]);
+    const errors = logger.of(MESSAGE_ERROR).map(({ rest: [context] }: any) => context);
+    expect(errors).toEqual(
+      expect.arrayContaining([
+        { type: "result", error: "boom" },
+        { type: "result", error: "bang" },
+      ]),
+    );
   });
 });
 
@@ -256,4 +255,81 @@ describe("a logger that throws", () => {
 
     await expect(second).rejects.toMatchObject({ code: "EADDRINUSE" });
   });
+});
+
+test("a process survives everything that a program can do wrong at once, and says so", async () => {
+  const port = await freePort();
+  const program = Program.startScript(`
+    const { WorkerServer } = require("worker-server-native");
+    const errors = new Set();
+    const logger = { debug() {}, info() {}, warn() {}, error: (message) => {
+      errors.add(message);
+      throw new Error("logger");
+    } };
+    const server = new WorkerServer({ port: ${port}, logger });
+    const boom = () => { throw new Error("boom"); };
+    const later = async () => { await null; boom(); };
+    for (const fail of [boom, later]) {
+      server.onWorkerConnected(fail);
+      server.onWorkerDisconnected(fail);
+      server.onWorkerMessage("any", fail);
+      server.onWorkerEvent("any", fail);
+      server.addWebSocketEndpoint("/" + fail.name, fail);
+    }
+    server.addHttpHandler(async (req, res) => {
+      if (req.url === "/head") res.writeHead(200).write("half");
+      throw new Error("boom");
+    });
+    server.addHttpHandler(() => Promise.reject(new Error("boom")));
+    const circle = { type: "circle" };
+    circle.self = circle;
+    server.onWorkerMessage("send", ({ id }) => {
+      const unserialisable = [circle, { n: 1n }, { toJSON: boom }];
+      const outcomes = unserialisable.map((message) => {
+        try {
+          server.broadcast(message);
+          return "sent";
+        } catch (error) {
+          return error.name;
+        }
+      });
+      console.log(outcomes.join(" "), unserialisable.map((message) => server.send(id, message)).join(" "));
+    });
+    server.onWorkerMessage("ask", ({ id }) => server.send(id, { type: "answer" }));
+    server.onWorkerMessage("stop", async () => {
+      console.log([...errors].sort().join(", "));
+      await server.stop();
+      console.log("stopped");
+    });
+    server.start().then(() => console.log("listening"));
+  `);
+  await program.printed("listening");
+
+  await (await TestWorker.register(port, { workerId: "leaving" })).close();
+  const worker = await TestWorker.register(port);
+  worker.send({ type: "any" });
+  for (const path of ["/boom", "/later"]) {
+    const endpoint = await TestWorker.connect(port, path);
+    expect((await endpoint.closed).code).toBe(1011);
+  }
+  await expect(fetch(`http://127.0.0.1:${port}/head`).then((reply) => reply.text())).rejects.toThrow();
+  expect((await fetch(`http://127.0.0.1:${port}/none`)).status).toBe(404);
+  worker.send({ type: "send" });
+  worker.send({ type: "ask" });
+  expect(await worker.next()).toEqual({ type: "answer" });
+  worker.send({ type: "stop" });
+
+  expect(await program.ended).toEqual({ code: 0, signal: null, stderr: "" });
+  expect(program.lines).toEqual([
+    "listening",
+    "TypeError TypeError Error false false false",
+    [
+      "Error in connected handler",
+      "Error in disconnected handler",
+      "Error in message handler",
+      "HTTP handler error",
+      "WebSocket endpoint error",
+    ].join(", "),
+    "stopped",
+  ]);
 });

@@ -1,10 +1,11 @@
-import type { WorkerServer } from "../index.js";
-import { handledSoFar } from "./support/barrier";
-import { recordEvents } from "./support/events";
-import { writeRaw } from "./support/raw-connection";
-import { RecordingLogger, startServer, stopServers } from "./support/test-server";
-import { TestWorker, capabilities, model, registration } from "./support/test-worker";
-import { until } from "./support/until";
+import type { WorkerServer } from "../../index.js";
+import { handledSoFar } from "../support/barrier";
+import { recordEvents } from "../support/events";
+import { sized } from "../support/figures";
+import { frame, writeRaw } from "../support/raw-connection";
+import { RecordingLogger, startServer, stopServers } from "../support/test-server";
+import { TestWorker, capabilities, model, registration } from "../support/test-worker";
+import { until } from "../support/until";
 
 afterEach(stopServers);
 
@@ -392,6 +393,196 @@ describe("size", () => {
 
     await worker.closed;
     await until(() => stage.server.getWorkerCount() === 1, "the offender leaves the pool");
+    await expectUnharmed(stage);
+  });
+});
+
+describe("guessing the token", () => {
+  const TOKEN = "the right one";
+
+  test(`of ${sized(500, 2_000)} guesses on one socket the first is evaluated, and the right one among the rest is not`, async () => {
+    const { server, port, logger } = await startServer({ authToken: TOKEN });
+    const guesser = await TestWorker.connect(port);
+    const guesses = sized(500, 2_000);
+    const frames = Array.from({ length: guesses }, (_, n) =>
+      frame("text", JSON.stringify(registration({ authToken: n === guesses / 2 ? TOKEN : `guess ${n}` }))),
+    );
+
+    writeRaw(guesser, Buffer.concat(frames));
+
+    expect((await guesser.closed).code).toBe(4001);
+    await until(() => server.stats().connections === 0, "it is gone");
+    expect(server.stats().tokensRefused).toBe(1);
+    expect(logger.of("Worker registration rejected: invalid auth token")).toHaveLength(1);
+    expect(server.getWorkerCount()).toBe(0);
+  });
+
+  test.each<[string, unknown]>([
+    ["an array of it", [TOKEN]],
+    ["an object that turns into it", { toString: TOKEN, valueOf: TOKEN, length: TOKEN.length }],
+    ["its characters", [...TOKEN]],
+    ["its bytes", [...Buffer.from(TOKEN)]],
+    ["true", true],
+    ["a number", 0],
+    ["null", null],
+    ["nothing", undefined],
+    ["the empty string", ""],
+    ["it with a NUL behind it", `${TOKEN}\0`],
+    ["it in other letters", TOKEN.toUpperCase()],
+    ["a prefix of it", TOKEN.slice(0, -1)],
+  ])("another type or form of the token is wrong: %s", async (_what, authToken) => {
+    const { server, port } = await startServer({ authToken: TOKEN });
+    const worker = await TestWorker.connect(port);
+
+    worker.send(registration({ authToken }));
+
+    expect((await worker.closed).code).toBe(4001);
+    expect(server.getWorkerCount()).toBe(0);
+  });
+});
+
+describe("a million models", () => {
+  const text = JSON.stringify(
+    registration({
+      workerId: "greedy",
+      capabilities: capabilities({ models: Array(1_000_000).fill({ modelId: "m" }) }),
+    }),
+  );
+
+  test("before registration are too large a message: 1009", async () => {
+    const stage = await scene();
+    const worker = await TestWorker.connect(stage.port);
+
+    worker.sendText(text);
+
+    expect((await worker.closed).code).toBe(1009);
+    await expectUnharmed(stage);
+  });
+
+  test("in a second registration are refused with 4002, and the worker is gone with its slots", async () => {
+    const stage = await scene();
+    const worker = await TestWorker.register(stage.port, { workerId: "greedy" });
+
+    worker.sendText(text);
+
+    expect((await worker.closed).code).toBe(4002);
+    await until(() => stage.server.getWorkerCount() === 1, "it is gone");
+    expect(stage.server.getAvailableSlotCount("sonnet")).toBe(4);
+    await expectUnharmed(stage);
+  });
+});
+
+describe("whatever workers say of themselves", () => {
+  const odd: unknown[] = [
+    "",
+    "\0",
+    "a\0b",
+    "__proto__",
+    "constructor",
+    "hasOwnProperty",
+    "\ud800",
+    "\udfff\ud800",
+    "i".repeat(1_024),
+  ];
+  const numbers: unknown[] = [
+    0,
+    -0,
+    0.5,
+    5e-324,
+    1e308,
+    2 ** 53,
+    -1,
+    "4",
+    null,
+    true,
+    [],
+    {},
+    [4],
+    { valueOf: 4 },
+  ];
+  const registrations: Record<string, unknown>[] = [
+    ...odd.map((workerId) => ({ workerId })),
+    ...odd.map((workerName, n) => ({ workerId: `name ${n}`, workerName })),
+    ...odd.map((modelId, n) => ({
+      workerId: `model ${n}`,
+      capabilities: capabilities({ models: [{ modelId }] }),
+    })),
+    ...numbers.map((maxConcurrentRequests, n) => ({
+      workerId: `limit ${n}`,
+      capabilities: capabilities({ maxConcurrentRequests }),
+    })),
+    ...numbers.map((limit, n) => ({
+      workerId: `category ${n}`,
+      capabilities: capabilities({
+        concurrencyLimits: Object.fromEntries(odd.map((category) => [category, limit])),
+      }),
+    })),
+    ...[null, 0, "", [], [1], "limits"].map((concurrencyLimits, n) => ({
+      workerId: `limits ${n}`,
+      capabilities: capabilities({ concurrencyLimits }),
+    })),
+  ];
+  const asked: any[] = [...odd, "sonnet", "x".repeat(1_000_000), undefined, null, 5, NaN, {}, []];
+
+  test("selection never throws, and totals stay numbers", async () => {
+    const stage = await scene();
+    for (const overrides of registrations) {
+      const worker = await TestWorker.connect(stage.port);
+      worker.send(registration(overrides));
+      await worker.next();
+    }
+    const { server } = stage;
+    for (const { id } of server.getWorkerInfo()) {
+      for (const category of asked) server.trackRequest(id, `${id}/${String(category)}`, category);
+    }
+
+    for (const model of asked.filter((one) => typeof one === "string")) {
+      for (const category of asked) {
+        expect(() => server.getAvailableWorker(model, category)).not.toThrow();
+        const slots = server.getAvailableSlotCount(model, category);
+        expect(Number.isFinite(slots)).toBe(true);
+      }
+    }
+    expect(() => server.getAnyAvailableWorker()).not.toThrow();
+    expect(Number.isInteger(server.getAvailableWorkerCount())).toBe(true);
+    expect(({} as any).polluted).toBeUndefined();
+    await expectUnharmed(stage);
+  });
+
+  test("the totals are as before when they are gone", async () => {
+    const stage = await scene();
+    const { server } = stage;
+    const workers = [];
+    for (const overrides of registrations) {
+      const worker = await TestWorker.connect(stage.port);
+      worker.send(registration(overrides));
+      await worker.next();
+      workers.push(worker);
+    }
+    for (const { id } of server.getWorkerInfo()) if (id !== "bystander") server.trackRequest(id, `of ${id}`);
+
+    for (const worker of workers) worker.socket.terminate();
+    await until(() => server.stats().connections === 1, "all are gone");
+
+    expect(server.getWorkerCount()).toBe(1);
+    expect(server.getAvailableSlotCount("sonnet")).toBe(4);
+    expect(server.stats().inFlight).toBe(0);
+    await expectUnharmed(stage);
+  });
+
+  test("giant and odd ids in heartbeats and messages are ignored", async () => {
+    const stage = await scene();
+    const worker = await TestWorker.register(stage.port);
+    const ids = [...odd, "i".repeat(5_000_000), {}, [], null, -0, { toString: null }];
+
+    for (const workerId of ids) {
+      worker.send({ type: "heartbeat", workerId });
+      worker.send({ type: "any", workerId, requestId: workerId });
+    }
+    await handledSoFar(stage.server, worker);
+
+    expect(stage.server.stats().heartbeatsRefused).toBe(ids.length);
+    expect(worker.unread).toBe(0);
     await expectUnharmed(stage);
   });
 });
