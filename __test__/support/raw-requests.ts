@@ -155,6 +155,7 @@ export function plainRequests(target: string): RawRequests {
     ["Connection: xclose", head("Connection: xclose\r\n")],
     ["Connection: close;a", head("Connection: close;a\r\n")],
     ["Connection: with a byte over 127", head("Connection: \xe9, close\r\n")],
+    ["Connection: close and a byte over 127", head("Connection: close, \xe9\r\n")],
     ["an empty Connection", head("Connection:\r\n")],
     ["Connection: ,close,", head("Connection: ,close,\r\n")],
     ["Connection: TE, close", head("Connection: TE, close\r\n")],

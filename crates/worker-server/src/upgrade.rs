@@ -81,7 +81,7 @@ fn native_answer(body: &str, head_only: bool, keep_alive: bool) -> String {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     /// A perfectly well-formed upgrade of a worker: our answer, and the length of its head.
     Worker { answer: String, len: usize },
     /// A request for a native route.
@@ -121,7 +121,7 @@ async fn read_head(
 }
 
 /// `None`: the head is incomplete.
-fn classify(bytes: &[u8], limits: &Limits, routes: &Routes) -> Option<Kind> {
+pub(crate) fn classify(bytes: &[u8], limits: &Limits, routes: &Routes) -> Option<Kind> {
     let mut headers = vec![httparse::EMPTY_HEADER; 32];
     loop {
         let mut request = httparse::Request::new(&mut headers);
@@ -160,6 +160,7 @@ fn kind_of(request: &httparse::Request<'_, '_>, len: usize, routes: &Routes) -> 
     }
     let is_plain = request.version == Some(1)
         && headers.only("host").is_some()
+        && headers.values("connection").all(<[u8]>::is_ascii)
         && !headers.has_body()
         && !headers.has("expect");
     match (routes.native(target), request.method) {
