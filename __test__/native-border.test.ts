@@ -524,6 +524,23 @@ describe("behind the garbage collector", () => {
     expect(chunk.every((ms) => Number.isFinite(ms) || Number.isNaN(ms))).toBe(true);
   });
 
+  test("a view lives as long as its server, though nobody else holds it", async () => {
+    const { server, view } = temporaryView();
+
+    for (let turn = 0; turn < 5; turn++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      collect();
+    }
+
+    expect(view.deref()).toHaveLength(VIEW_LENGTH);
+    binding.applyChanges(server.number);
+  });
+
+  function temporaryView(): { server: NativeServer; view: WeakRef<Float64Array> } {
+    const view = new Float64Array(VIEW_LENGTH);
+    return { server: new binding.NativeServer(OPTIONS, view), view: new WeakRef(view) };
+  }
+
   async function abandoned(): Promise<{ number: number; chunk: Float64Array }> {
     const made = new Scene().listen();
     const { worker, slot } = await made.worker();
