@@ -21,11 +21,12 @@ const rawNames = Object.keys(raw).filter(
   (name) => name !== "NativeServer" && typeof raw[name] === "function",
 );
 
-/** `VIEW_LENGTH` of lib/native.ts. */
-const VIEW_LENGTH = 4 + 1 + 3 * 32;
-const MESSAGE = 5;
+const { VIEW_LENGTH } = require("../dist/native.js") as typeof import("../dist/native.js");
+/** Of the kinds of events in lib/native.ts. */
 const REGISTERED = 4;
-const BRIDGE_OPENED = 12;
+const MESSAGES = 5;
+const MESSAGE = 6;
+const BRIDGE_OPENED = 13;
 
 const OPTIONS = { authTokens: [], heartbeatTimeoutMs: 60_000, heartbeatIntervalMs: 15_000, limits: {} };
 
@@ -40,13 +41,16 @@ class Scene {
     return this;
   }
 
-  /** The text of the next event of that kind. */
-  async event(kind: number): Promise<string | undefined> {
+  /** The text of the next event of one of these kinds. */
+  async event(...kinds: number[]): Promise<string | undefined> {
     let text: string | undefined;
-    await until(() => {
-      text = binding.next(this.number);
-      return this.view[0] === kind;
-    }, `event ${kind}`);
+    await until(
+      () => {
+        text = binding.next(this.number);
+        return kinds.includes(this.view[0]!);
+      },
+      `one of the events ${kinds.join(", ")}`,
+    );
     return text;
   }
 
@@ -67,7 +71,7 @@ class Scene {
     const { worker, slot } = await this.worker(`sound-${Math.random()}`);
     expect(binding.isOpen(this.number, slot)).toBe(true);
     worker.sendText('{"type":"sound"}');
-    expect(await this.event(MESSAGE)).toBe('{"type":"sound"}');
+    expect(await this.event(MESSAGE, MESSAGES)).toBe('{"type":"sound"}');
     binding.send(this.number, slot, "sound");
     expect(await worker.nextText()).toBe("sound");
     await worker.terminate();

@@ -2,7 +2,7 @@
 //! JSON.parse itself: `replay --messages` and `scripts/lib/fuzz.mjs`.)
 
 use serde_json::Value;
-use worker_core::protocol::{Inbound, classify};
+use worker_core::protocol::{Inbound, classify, is_json};
 
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -11,10 +11,12 @@ pub fn run(data: &[u8]) {
         Ok(value) => value,
         Err(error) if is_too_strict(&error) => return,
         Err(_) => {
+            assert!(!is_json(text), "{text:?}");
             let taken = matches!(inbound, Inbound::Application | Inbound::InvalidJson);
             return assert!(taken, "{text:?} is {inbound:?}");
         }
     };
+    assert!(is_json(text), "{text:?}");
     let kind = value.get("type").and_then(Value::as_str);
     match inbound {
         Inbound::Heartbeat(heartbeat) => {

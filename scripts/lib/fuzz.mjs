@@ -38,8 +38,10 @@ export function wrongVerdicts(lines) {
   return lines.split("\n").filter((line) => line !== "" && !isRight(JSON.parse(line)));
 }
 
-function isRight({ text, verdict }) {
+function isRight({ text, isJson, verdict }) {
   const message = parsed(text);
+  // What is taken for JSON is joined with other messages, so it has to be, and nothing else may be lost.
+  if (isJson !== (message !== undefined)) return false;
   const isObject = typeof message === "object" && message !== null && !Array.isArray(message);
   const type = isObject && Object.hasOwn(message, "type") ? message.type : undefined;
   switch (verdict.kind) {

@@ -57,7 +57,7 @@ test("passed and failed tests are read from what the runners print", () => {
 });
 
 test("what the scanner says about a message is held against JSON.parse", () => {
-  const line = (text, verdict) => JSON.stringify({ text, verdict });
+  const line = (text, verdict, isJson = text !== "{") => JSON.stringify({ text, isJson, verdict });
   const beat = '{"type":"heartbeat","workerId":5}';
   const right = [
     line(beat, { kind: "heartbeat", workerId: "5.0", timestamp: null }),
@@ -71,6 +71,8 @@ test("what the scanner says about a message is held against JSON.parse", () => {
     line(beat, { kind: "heartbeat", workerId: null, timestamp: null }),
     line("{}", { kind: "invalid" }),
     line('{"type":"x"}', { kind: "untyped" }),
+    line('{"type":"x"}', { kind: "application" }, false),
+    line("{", { kind: "invalid" }, true),
   ];
   assert.deepEqual(wrongVerdicts([...right, ...wrong, ""].join("\n")), wrong);
 });

@@ -12,7 +12,7 @@ use std::{
 };
 
 use targets::{TARGETS, Target};
-use worker_core::protocol::{Inbound, classify};
+use worker_core::protocol::{Inbound, classify, is_json};
 
 /// Per target, unless told.
 const SECONDS: u64 = 2;
@@ -181,8 +181,8 @@ fn print_messages(count: usize) {
     let mut lines = String::new();
     let mut printed = 0;
     while printed < count {
-        let Ok(text) = String::from_utf8(mutator.next()) else { continue };
-        let verdict = match classify(&text) {
+        let Ok(message) = String::from_utf8(mutator.next()) else { continue };
+        let verdict = match classify(&message) {
             Inbound::Heartbeat(heartbeat) => serde_json::json!({
                 "kind": "heartbeat",
                 "workerId": heartbeat.worker_id_json,
@@ -199,8 +199,10 @@ fn print_messages(count: usize) {
             Inbound::InvalidJson => serde_json::json!({ "kind": "invalid" }),
             Inbound::MissingType => serde_json::json!({ "kind": "untyped" }),
         };
-        let text = serde_json::Value::from(text);
-        lines.push_str(&format!("{{\"text\":{text},\"verdict\":{verdict}}}\n"));
+        let text = serde_json::Value::from(&*message);
+        let is_json = is_json(&message);
+        lines
+            .push_str(&format!("{{\"text\":{text},\"isJson\":{is_json},\"verdict\":{verdict}}}\n"));
         printed += 1;
     }
     print!("{lines}");
