@@ -48,6 +48,8 @@ pub struct ListenOutcome {
 #[napi]
 pub struct NativeServer {
     number: u32,
+    /// Keeps the memory that raw functions write to, whoever else lets go of it.
+    _view: Float64Array,
 }
 
 #[napi]
@@ -55,7 +57,7 @@ impl NativeServer {
     /// `view` has four places that raw functions write to; it must never be detached.
     #[napi(constructor, catch_unwind)]
     pub fn new(options: NativeServerOptions, mut view: Float64Array) -> Result<Self> {
-        let view = View::of(&mut view).ok_or_else(|| errors::failure("the view is too short"))?;
+        let memory = View::of(&mut view).ok_or_else(|| errors::failure("the view is too short"))?;
         let tokens = &options.auth_tokens;
         let options = ServerOptions {
             tokens: (!tokens.is_empty()).then(|| TokenVerifier::new(tokens)),
@@ -76,9 +78,9 @@ impl NativeServer {
             registering: None,
             ranked: Vec::new(),
             overdue: Vec::new(),
-            view,
+            view: memory,
         });
-        Ok(Self { number })
+        Ok(Self { number, _view: view })
     }
 
     /// What raw functions know this server by.

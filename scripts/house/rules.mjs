@@ -1,4 +1,5 @@
 import { missingPlatforms } from "../lib/lock.mjs";
+import { belowCargoFloors, belowNpmFloors } from "./floors.mjs";
 import { codeOf } from "./rust-code.mjs";
 
 /*
@@ -51,6 +52,15 @@ export function coreReadsNoClock(project) {
       .map((line) => `${path}: lacks "${line}" of the root's clippy.toml, which it replaces`),
     ...silenced.map(({ path: silent }) => `${silent}: the core may not allow clippy::disallowed_methods`),
   ];
+}
+
+/** No lock file holds a version with a known hole (floors.mjs). */
+export function locksHoldFixedVersions(project) {
+  const locks = { "Cargo.lock": belowCargoFloors, "package-lock.json": belowNpmFloors };
+  return Object.entries(locks).flatMap(([path, below]) => {
+    const lock = project.read(path);
+    return lock === undefined ? [] : below(lock).map((complaint) => `${path}: ${complaint}`);
+  });
 }
 
 export function threadsafeFunctionHasOneHome(project) {

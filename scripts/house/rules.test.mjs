@@ -126,6 +126,15 @@ const bad = [
   ["nothingIsUnfinished", { "__test__/a.test.ts": 'test.skip("a", f);\ndescribe.each([]).only("b", f);' }, 1],
 ];
 
+const cargoLock = (name, version) => `[[package]]\nname = "${name}"\nversion = "${version}"\n`;
+const npmLock = (path, version) =>
+  JSON.stringify({ packages: { ...locked, ...platforms, [path]: { version } } });
+bad.push(
+  ["locksHoldFixedVersions", { "Cargo.lock": cargoLock("bytes", "1.9.0") + cargoLock("slab", "0.4.10") }, 2],
+  ["locksHoldFixedVersions", { "Cargo.lock": cargoLock("tokio", "1.44.1") }, 1],
+  ["locksHoldFixedVersions", { "package-lock.json": npmLock("node_modules/ws", "8.20.1") }, 1],
+  ["locksHoldFixedVersions", { "package-lock.json": npmLock("node_modules/a/node_modules/ws", "7.5.10") }, 1],
+);
 bad.push(["lockKnowsEveryPlatform", { "package-lock.json": JSON.stringify({ packages: locked }) }, 2]);
 
 const byName = new Map(Object.entries(rules));
@@ -139,6 +148,12 @@ for (const [name, changes, complaints] of bad) {
 test("exportsMatchTheirDeclarations fires on an export that is undefined or not declared", () => {
   assert.equal(rules.exportsMatchTheirDeclarations(project({}, { A: undefined })).length, 1);
   assert.equal(rules.exportsMatchTheirDeclarations(project({}, { A: 1, Z: 1 })).length, 1);
+});
+
+test("locksHoldFixedVersions takes the fixed version and those after it", () => {
+  const fixed = ["1.11.1", "1.12.0", "2.0.0"].map((version) => cargoLock("bytes", version)).join("\n");
+
+  assert.deepEqual(rules.locksHoldFixedVersions(project({ "Cargo.lock": fixed })), []);
 });
 
 test("tests may be long, also at the end of a file", () => {

@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fuzzCheck } from "./fuzz.mjs";
 import { inProject, tool } from "./project.mjs";
 import { capture } from "./run.mjs";
 import { filesBelow } from "./stamp.mjs";
@@ -17,10 +18,7 @@ const thePackage = ["native", "facade"];
  */
 export const checks = {
   rustfmt: { needs: nothing, run: rustfmt },
-  clippy: {
-    needs: nothing,
-    run: () => single("cargo", ["clippy", "--workspace", "--all-targets", "--", "--deny=warnings"]),
-  },
+  clippy: { needs: nothing, run: clippy },
   cargo: {
     needs: nothing,
     run: () =>
@@ -30,6 +28,7 @@ export const checks = {
         cargoCounts,
       ),
   },
+  fuzz: { needs: nothing, run: () => fuzzCheck(longest) },
   prettier: { needs: nothing, run: () => single(tool("prettier"), ["--check", "."]) },
   scripts: { needs: nothing, run: scriptTests },
   oxlint: { needs: thePackage, run: () => single(tool("oxlint"), ["--deny-warnings"]) },
@@ -40,11 +39,21 @@ export const checks = {
   jest: { needs: [...thePackage, "faults"], run: jest },
 };
 
-/** The load generator of the benchmark is a workspace of its own. */
+/** The load generator of the benchmark and the fuzz targets are workspaces of their own. */
 async function rustfmt() {
   return together([
     await single("cargo", ["fmt", "--all", "--check"]),
+    await single("cargo", ["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]),
     await single("cargo", ["fmt", "--manifest-path", "bench/loadgen/Cargo.toml", "--check"]),
+  ]);
+}
+
+/** The fuzz targets share what was compiled for the product. */
+async function clippy() {
+  const fuzz = ["--manifest-path=fuzz/Cargo.toml", "--target-dir=target", "--no-default-features"];
+  return together([
+    await single("cargo", ["clippy", "--workspace", "--all-targets", "--", "--deny=warnings"]),
+    await single("cargo", ["clippy", ...fuzz, "--", "--deny=warnings"]),
   ]);
 }
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { cargoCounts, nodeTestCounts } from "./checks.mjs";
 import { fits } from "./dependencies.mjs";
+import { wrongVerdicts } from "./fuzz.mjs";
 import { atLeast, nodeProblem, rustProblem } from "./toolchain.mjs";
 
 test("versions are compared as numbers, as far as the minimum goes", () => {
@@ -53,4 +54,25 @@ test("passed and failed tests are read from what the runners print", () => {
   assert.deepEqual(cargoCounts("error: could not compile"), { passed: 0, failed: 0 });
   assert.deepEqual(nodeTestCounts("ℹ tests 5\nℹ pass 4\nℹ fail 1\n"), { passed: 4, failed: 1 });
   assert.deepEqual(nodeTestCounts("# pass 4\n# fail 1\n"), { passed: 4, failed: 1 });
+});
+
+test("what the scanner says about a message is held against JSON.parse", () => {
+  const line = (text, verdict, isJson = text !== "{") => JSON.stringify({ text, isJson, verdict });
+  const beat = '{"type":"heartbeat","workerId":5}';
+  const right = [
+    line(beat, { kind: "heartbeat", workerId: "5.0", timestamp: null }),
+    line("{", { kind: "invalid" }),
+    line("[]", { kind: "untyped" }),
+    line('{"type":"x"}', { kind: "application" }),
+  ];
+  const wrong = [
+    line(beat, { kind: "application" }),
+    line(beat, { kind: "heartbeat", workerId: '"5"', timestamp: null }),
+    line(beat, { kind: "heartbeat", workerId: null, timestamp: null }),
+    line("{}", { kind: "invalid" }),
+    line('{"type":"x"}', { kind: "untyped" }),
+    line('{"type":"x"}', { kind: "application" }, false),
+    line("{", { kind: "invalid" }, true),
+  ];
+  assert.deepEqual(wrongVerdicts([...right, ...wrong, ""].join("\n")), wrong);
 });

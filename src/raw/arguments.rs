@@ -220,8 +220,8 @@ impl View {
     }
 
     pub(crate) fn write(self, values: [f64; Self::RESULTS]) {
-        // SAFETY: `of` checked the length; the facade keeps the array alive and never detaches it
-        // as long as it holds the server; this runs on its thread, so nobody reads meanwhile.
+        // SAFETY: `of` checked the length; the server keeps the array alive, the facade never
+        // detaches it; this runs on its thread, so nobody reads meanwhile.
         unsafe { ptr::copy_nonoverlapping(values.as_ptr(), self.0, Self::RESULTS) };
     }
 

@@ -22,12 +22,14 @@ const CATEGORIES: [&str; 4] = ["x", "y", "", "toString"];
 enum Op {
     Insert(Capabilities),
     Remove(usize),
+    Clear,
     Track(usize, u16, Option<&'static str>),
     Release(u16, bool),
     Adopt(usize, u16),
     Forget(usize, u16),
     Status(usize, Status),
     Active(usize, f64),
+    Load(usize, Status, f64),
     Completed(usize, f64),
     CategoryActive(usize, &'static str, Option<f64>),
     Capabilities(usize, Capabilities),
@@ -68,23 +70,26 @@ fn capabilities() -> impl Strategy<Value = Capabilities> {
 fn op() -> impl Strategy<Value = Op> {
     let at = || 0_usize..12;
     let request = || 0_u16..8;
-    let status = select(vec![Status::Available, Status::Busy, Status::Draining, Status::Unhealthy]);
+    let status =
+        || select(vec![Status::Available, Status::Busy, Status::Draining, Status::Unhealthy]);
     prop_oneof![
-        4 => capabilities().prop_map(Op::Insert),
-        2 => at().prop_map(Op::Remove),
-        8 => (at(), request(), option::of(category())).prop_map(|(a, r, c)| Op::Track(a, r, c)),
-        6 => (request(), any::<bool>()).prop_map(|(r, c)| Op::Release(r, c)),
-        1 => (at(), request()).prop_map(|(a, r)| Op::Adopt(a, r)),
-        1 => (at(), request()).prop_map(|(a, r)| Op::Forget(a, r)),
-        2 => (at(), status).prop_map(|(a, s)| Op::Status(a, s)),
-        1 => (at(), number()).prop_map(|(a, n)| Op::Active(a, n)),
-        1 => (at(), number()).prop_map(|(a, n)| Op::Completed(a, n)),
-        1 => (at(), category(), option::of(number()))
+        40 => capabilities().prop_map(Op::Insert),
+        20 => at().prop_map(Op::Remove),
+        80 => (at(), request(), option::of(category())).prop_map(|(a, r, c)| Op::Track(a, r, c)),
+        60 => (request(), any::<bool>()).prop_map(|(r, c)| Op::Release(r, c)),
+        10 => (at(), request()).prop_map(|(a, r)| Op::Adopt(a, r)),
+        10 => (at(), request()).prop_map(|(a, r)| Op::Forget(a, r)),
+        20 => (at(), status()).prop_map(|(a, s)| Op::Status(a, s)),
+        10 => (at(), number()).prop_map(|(a, n)| Op::Active(a, n)),
+        10 => (at(), number()).prop_map(|(a, n)| Op::Completed(a, n)),
+        10 => (at(), category(), option::of(number()))
             .prop_map(|(a, c, n)| Op::CategoryActive(a, c, n)),
-        2 => (at(), capabilities()).prop_map(|(a, c)| Op::Capabilities(a, c)),
-        1 => at().prop_map(Op::Heartbeat),
-        1 => at().prop_map(Op::MarkUnhealthy),
-        2 => (at(), number()).prop_map(|(a, n)| Op::Precedence(a, n)),
+        20 => (at(), capabilities()).prop_map(|(a, c)| Op::Capabilities(a, c)),
+        10 => at().prop_map(Op::Heartbeat),
+        10 => at().prop_map(Op::MarkUnhealthy),
+        20 => (at(), number()).prop_map(|(a, n)| Op::Precedence(a, n)),
+        20 => (at(), status(), number()).prop_map(|(a, s, n)| Op::Load(a, s, n)),
+        1 => Just(Op::Clear),
     ]
 }
 
@@ -256,6 +261,10 @@ fn apply(op: Op, pool: &mut Pool, model: &mut Model) {
                 model.workers.remove(at);
             }
         }
+        Op::Clear => {
+            pool.clear();
+            model.workers.clear();
+        }
         Op::Track(at, request, category) => {
             let tracked = pool.track(slot(model, at), &[request], category);
             assert_eq!(tracked, exists(model, at));
@@ -290,6 +299,12 @@ fn apply(op: Op, pool: &mut Pool, model: &mut Model) {
         Op::Active(at, n) => {
             assert_eq!(pool.set_active(slot(model, at), n), exists(model, at));
             model.workers.get_mut(at).into_iter().for_each(|w| w.active = n);
+        }
+        Op::Load(at, status, n) => {
+            assert_eq!(pool.set_load(slot(model, at), status, n), exists(model, at));
+            if let Some(worker) = model.workers.get_mut(at) {
+                (worker.status, worker.active) = (status, n);
+            }
         }
         Op::Completed(at, n) => {
             assert_eq!(pool.set_completed(slot(model, at), n), exists(model, at));
@@ -339,6 +354,7 @@ fn same(a: f64, b: f64) -> bool {
 
 fn compare_state(pool: &Pool, model: &Model) {
     assert_eq!(pool.len(), model.workers.len());
+    assert_eq!(pool.is_empty(), model.workers.is_empty());
     assert_eq!(
         pool.slots().collect::<Vec<_>>(),
         model.workers.iter().map(|w| w.slot).collect::<Vec<_>>()
@@ -354,6 +370,18 @@ fn compare_state(pool: &Pool, model: &Model) {
         assert!(same(worker.active(), expected.active));
         assert!(same(worker.completed(), expected.completed));
         assert_eq!(worker.models(), expected.capabilities.models);
+        assert!(pool.contains(expected.slot));
+        assert!(same(worker.max_concurrent_requests(), expected.max()));
+        assert_eq!(worker.at_capacity(), expected.active >= expected.max());
+        let categories: HashMap<_, _> = worker.categories().collect();
+        assert_eq!(categories.len(), expected.categories.len());
+        for category in CATEGORIES {
+            let limits = &expected.capabilities.concurrency_limits;
+            let limit = limits.iter().find(|(known, _)| known == category).map(|(_, limit)| *limit);
+            let known = worker.concurrency_limit(category);
+            assert_eq!(known.is_some(), limit.is_some());
+            assert!(same(known.unwrap_or(0.0), limit.unwrap_or(0.0)));
+        }
         assert_eq!(worker.in_flight(), expected.requests.len());
         for request in 0..8 {
             assert_eq!(pool.holds(expected.slot, &[request]), expected.requests.contains(&request));

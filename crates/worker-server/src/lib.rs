@@ -12,6 +12,9 @@ mod connection;
 mod counters;
 mod events;
 mod fleet;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod heartbeats;
 mod limits;
 mod listener;

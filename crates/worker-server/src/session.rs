@@ -325,6 +325,10 @@ impl Session<'_> {
         if self.refused {
             return;
         }
+        #[cfg(feature = "echo")]
+        if self.phase == Phase::Open {
+            return self.reply(text_frame(&text));
+        }
         match classify(&text) {
             Inbound::Application => self.pass_on(text),
             Inbound::Heartbeat(heartbeat) => self.handle_heartbeat(&heartbeat),

@@ -84,7 +84,7 @@ fn native_answer(body: &str, head_only: bool, keep_alive: bool) -> String {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     /// A perfectly well-formed upgrade of a worker: our answer, and the length of its head.
     Worker { answer: String, len: usize },
     /// A request for a native route.
@@ -126,7 +126,7 @@ async fn read_head(
 }
 
 /// `None`: the head is incomplete.
-fn classify(bytes: &[u8], limits: &Limits, routes: &Routes) -> Option<Kind> {
+pub(crate) fn classify(bytes: &[u8], limits: &Limits, routes: &Routes) -> Option<Kind> {
     let mut headers = vec![httparse::EMPTY_HEADER; limits.request_headers.min(32)];
     loop {
         let mut request = httparse::Request::new(&mut headers);
@@ -154,6 +154,9 @@ fn classify(bytes: &[u8], limits: &Limits, routes: &Routes) -> Option<Kind> {
 fn kind_of(request: &httparse::Request<'_, '_>, len: usize, routes: &Routes) -> Kind {
     let target = request.path.unwrap_or_default();
     let headers = Headers(request.headers);
+    if !is_target(target) {
+        return Kind::Other;
+    }
     if headers.has("upgrade") {
         return match worker_answer(request) {
             Some(answer) if !routes.is_endpoint(target) => Kind::Worker { answer, len },
@@ -162,6 +165,7 @@ fn kind_of(request: &httparse::Request<'_, '_>, len: usize, routes: &Routes) -> 
     }
     let is_plain = request.version == Some(1)
         && headers.only("host").is_some()
+        && headers.values("connection").all(<[u8]>::is_ascii)
         && !headers.has_body()
         && !headers.has("expect");
     match (routes.native(target), request.method) {
@@ -210,7 +214,8 @@ impl<'a> Headers<'a> {
 
     /// Whether a body is announced; what exactly is announced is for Node to judge.
     fn has_body(&self) -> bool {
-        self.has("transfer-encoding") || self.values("content-length").any(|length| length != b"0")
+        self.has("transfer-encoding")
+            || self.has("content-length") && self.only("content-length") != Some("0")
     }
 
     /// Whether one of the header's comma-separated values is `token`.
@@ -218,7 +223,8 @@ impl<'a> Headers<'a> {
         self.values(name)
             .filter_map(|value| std::str::from_utf8(value).ok())
             .flat_map(|value| value.split(','))
-            .any(|value| value.trim().eq_ignore_ascii_case(token))
+            // As Node reads it: a tab is part of the value.
+            .any(|value| value.trim_matches(' ').eq_ignore_ascii_case(token))
     }
 
     /// The value of a header that stands exactly once and is ASCII.
@@ -237,6 +243,23 @@ impl<'a> Headers<'a> {
             .filter(move |header| header.name.eq_ignore_ascii_case(name))
             .map(|header| header.value)
     }
+}
+
+/// A path, or a URL that begins with a plain scheme and host. Node takes a few more, and refuses
+/// some that the parser here takes.
+fn is_target(target: &str) -> bool {
+    let is_visible = target.bytes().all(|byte| byte.is_ascii_graphic());
+    is_visible && (target.starts_with('/') || is_url(target))
+}
+
+fn is_url(target: &str) -> bool {
+    target.split_once("://").is_some_and(|(scheme, rest)| {
+        let host = rest.split('/').next().unwrap_or_default();
+        !scheme.is_empty()
+            && scheme.bytes().all(|byte| byte.is_ascii_alphabetic())
+            && !host.is_empty()
+            && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:".contains(&byte))
+    })
 }
 
 /// Base64 of 16 bytes.
@@ -343,11 +366,37 @@ mod tests {
             "Transfer-Encoding: chunked",
             "Sec-WebSocket-Protocol: a, a",
             "Sec-WebSocket-Protocol: a b",
+            "Connection:\tkeep-alive,\tUpgrade",
         ] {
             assert_eq!(kind(&[odd]), Some(Kind::Other), "{odd}");
         }
+        assert_eq!(kind(&["Content-Length: 0+", "Content-Length: 0+"]), Some(Kind::Other));
+        assert!(is_worker(&["Content-Length: 0"]));
         assert_eq!(classified("GET / HTTP/1.1\nHost: x\n\n"), Some(Kind::Other));
         assert_eq!(classified("\x16\x03\x01 TLS"), Some(Kind::Other));
+    }
+
+    #[test]
+    fn a_target_is_a_path_or_a_plain_url() {
+        for good in ["/", "/a?b=c#d", "//", "http://x/a", "ws://a.b-c:80", "/%00"] {
+            assert!(is_target(good), "{good}");
+        }
+        for odd in
+            ["", "a", "?a", "*", "/é", "/\u{7f}", "x:80", "http:x", "http://", "a1://x", "://x"]
+        {
+            assert!(!is_target(odd), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_head_beyond_its_bound_is_left_to_the_owner_though_it_is_complete() {
+        let head = |len: usize| {
+            let filler = "x".repeat(len - "GET /healthz HTTP/1.1\r\nHost: x\r\nA: \r\n\r\n".len());
+            classified(&format!("GET /healthz HTTP/1.1\r\nHost: x\r\nA: {filler}\r\n\r\n"))
+        };
+        let limit = Limits::default().request_head_bytes;
+        assert!(matches!(head(limit), Some(Kind::Native { .. })));
+        assert_eq!(head(limit + 1), Some(Kind::Other));
     }
 
     #[test]

@@ -192,86 +192,87 @@ impl Decoder {
 
     /// False: the header is incomplete and all of the input was taken.
     fn read_header(&mut self, input: &mut &mut [u8]) -> Result<bool, ProtocolError> {
-        let ((header, len), header_len) = if self.partial_header.is_empty() {
+        if self.partial_header.is_empty() {
             let mut cursor = Cursor::new(&input[..]);
-            match parse_header(&mut cursor)? {
-                Some(found) => {
-                    let used = cursor.position() as usize;
-                    split_front(input, used);
-                    (found, used)
-                }
-                None => {
-                    self.partial_header.extend_from_slice(input);
-                    split_front(input, usize::MAX);
-                    return Ok(false);
-                }
+            if let Some((header, len)) = self.parse_header(&mut cursor)? {
+                let used = cursor.position() as usize;
+                split_front(input, used);
+                self.frame = Some(self.open(&header, len)?);
+                return Ok(true);
             }
-        } else {
-            let before = self.partial_header.len();
-            let more = input.len().min(MAX_HEADER_LEN.saturating_sub(before));
-            self.partial_header.extend(input.iter().take(more));
-            let mut cursor = Cursor::new(&self.partial_header[..]);
-            match parse_header(&mut cursor)? {
-                Some(found) => {
-                    let used = cursor.position() as usize;
-                    split_front(input, used.saturating_sub(before));
-                    self.partial_header = Vec::new();
-                    (found, used)
-                }
-                None => {
-                    split_front(input, more);
-                    return Ok(false);
-                }
-            }
+            self.partial_header.extend_from_slice(input);
+            split_front(input, usize::MAX);
+            return Ok(false);
+        }
+        let before = self.partial_header.len();
+        let more = input.len().min(MAX_HEADER_LEN.saturating_sub(before));
+        self.partial_header.extend(input.iter().take(more));
+        let mut cursor = Cursor::new(&self.partial_header[..]);
+        let Some((header, len)) = self.parse_header(&mut cursor)? else {
+            split_front(input, more);
+            return Ok(false);
         };
-        self.frame = Some(self.open(&header, header_len, len)?);
+        let used = cursor.position() as usize;
+        split_front(input, used.saturating_sub(before));
+        self.partial_header = Vec::new();
+        self.frame = Some(self.open(&header, len)?);
         Ok(true)
     }
 
-    fn open(
-        &mut self,
-        header: &FrameHeader,
-        header_len: usize,
-        len: u64,
-    ) -> Result<OpenFrame, ProtocolError> {
-        if header.rsv1 || header.rsv2 || header.rsv3 {
+    fn parse_header(
+        &self,
+        cursor: &mut Cursor<&[u8]>,
+    ) -> Result<Option<(FrameHeader, u64)>, ProtocolError> {
+        if let [first, second, ..] = **cursor.get_ref() {
+            self.check_start(first, second)?;
+        }
+        // What it could refuse was refused above.
+        FrameHeader::parse(cursor).map_err(|_| BAD_OPCODE)
+    }
+
+    /// Looks at the two bytes with which every frame starts, so that a bad one is refused even if
+    /// the rest of its header never comes.
+    fn check_start(&self, first: u8, second: u8) -> Result<(), ProtocolError> {
+        let (is_final, opcode) = (first & 0x80 != 0, OpCode::from(first & 0x0f));
+        let (is_masked, short_len) = (second & 0x80 != 0, usize::from(second & 0x7f));
+        if first & 0x70 != 0 {
             return Err(RESERVED_BITS);
         }
-        let control = match header.opcode {
+        match opcode {
             OpCode::Control(Control::Reserved(_)) | OpCode::Data(Data::Reserved(_)) => {
                 return Err(BAD_OPCODE);
             }
-            OpCode::Control(opcode) => {
-                if !header.is_final {
-                    return Err(FRAGMENTED_CONTROL);
-                }
-                // A control frame has no longer form of its length, whatever the length is.
-                if len > MAX_CONTROL_LEN as u64 || header_len > header.len(len) {
-                    return Err(LONG_CONTROL);
-                }
-                Some(opcode)
-            }
+            OpCode::Control(_) if !is_final => return Err(FRAGMENTED_CONTROL),
+            // A control frame has no longer form of its length, whatever the length is.
+            OpCode::Control(_) if short_len > MAX_CONTROL_LEN => return Err(LONG_CONTROL),
+            OpCode::Control(Control::Close) if short_len == 1 => return Err(BAD_CLOSE),
+            OpCode::Control(_) => {}
             OpCode::Data(data) => {
-                self.continue_or_begin(data)?;
+                if (data == Data::Continue) != self.kind.is_some() {
+                    return Err(BAD_OPCODE);
+                }
+            }
+        }
+        if is_masked { Ok(()) } else { Err(UNMASKED) }
+    }
+
+    /// A frame whose start was checked.
+    fn open(&mut self, header: &FrameHeader, len: u64) -> Result<OpenFrame, ProtocolError> {
+        let control = match header.opcode {
+            OpCode::Control(opcode) => Some(opcode),
+            OpCode::Data(data) => {
+                match data {
+                    Data::Text => self.kind = Some(Kind::Text),
+                    Data::Binary => self.kind = Some(Kind::Binary),
+                    _ => {}
+                }
+                self.grow_by(len)?;
                 None
             }
         };
         let mask = header.mask.ok_or(UNMASKED)?;
-        if control.is_none() {
-            self.grow_by(len)?;
-        }
         let remaining = usize::try_from(len).map_err(|_| TOO_LARGE)?;
         Ok(OpenFrame { is_final: header.is_final, control, remaining, mask, offset: 0 })
-    }
-
-    fn continue_or_begin(&mut self, data: Data) -> Result<(), ProtocolError> {
-        match (data, self.kind) {
-            (Data::Continue, Some(_)) => {}
-            (Data::Text, None) => self.kind = Some(Kind::Text),
-            (Data::Binary, None) => self.kind = Some(Kind::Binary),
-            _ => return Err(BAD_OPCODE),
-        }
-        Ok(())
     }
 
     /// Checks the bounds of the message before another frame's payload arrives.
@@ -285,11 +286,6 @@ impl Decoder {
         }
         Ok(())
     }
-}
-
-fn parse_header(cursor: &mut Cursor<&[u8]>) -> Result<Option<(FrameHeader, u64)>, ProtocolError> {
-    // The only thing tungstenite's header parser refuses is an opcode outside 0..=15's known ones.
-    FrameHeader::parse(cursor).map_err(|_| BAD_OPCODE)
 }
 
 /// Cuts the first `len` bytes (at most all) off `input`.

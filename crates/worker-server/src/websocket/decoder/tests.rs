@@ -207,6 +207,17 @@ fn the_mask_goes_on_where_a_chunk_ended() {
 }
 
 #[test]
+fn a_bad_start_is_refused_though_the_rest_of_its_header_never_comes() {
+    for start in [[0xc1, 0xff], [0x83, 0xff], [0x80, 0xff], [0x09, 0x80], [0x89, 0xfe], [0x81, 127]]
+    {
+        assert_eq!(code_of(&start), 1002, "{start:02x?}");
+        let got = decode_with(&mut decoder(), start.chunks(1));
+        assert_eq!(got.1.map(|error| error.code), Some(1002), "{start:02x?} byte by byte");
+    }
+    assert_eq!(decode_with(&mut decoder(), [&[0x81, 0xff][..]]), (vec![], None));
+}
+
+#[test]
 fn unmasks_from_every_offset() {
     let plain: Vec<u8> = (0..=255).collect();
     let masked: Vec<u8> = plain.iter().zip(MASK.iter().cycle()).map(|(b, key)| b ^ key).collect();
