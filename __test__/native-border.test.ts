@@ -23,12 +23,18 @@ const rawNames = Object.keys(raw).filter(
 
 const { VIEW_LENGTH } = require("../dist/native.js") as typeof import("../dist/native.js");
 /** Of the kinds of events in lib/native.ts. */
-const REGISTERED = 4;
-const MESSAGES = 5;
-const MESSAGE = 6;
-const BRIDGE_OPENED = 13;
+const REGISTERED = 5;
+const MESSAGES = 6;
+const MESSAGE = 7;
+const BRIDGE_OPENED = 15;
 
-const OPTIONS = { authTokens: [], heartbeatTimeoutMs: 60_000, heartbeatIntervalMs: 15_000, limits: {} };
+const OPTIONS = {
+  authTokens: [],
+  heartbeatTimeoutMs: 60_000,
+  heartbeatIntervalMs: 15_000,
+  healthCheckIntervalMs: 10_000,
+  limits: {},
+};
 
 class Scene {
   readonly view = new Float64Array(VIEW_LENGTH);

@@ -181,7 +181,8 @@ test("a panic in any native function is an error with the code ERR_NATIVE_PANIC,
 test("a panic in a method of the native server is an error, and the server goes on", async () => {
   const { program, port } = await faultyProgram(`
     const native = new binding.NativeServer(
-      { authTokens: [], heartbeatTimeoutMs: 1, heartbeatIntervalMs: 1, limits: {} }, new Float64Array(4));
+      { authTokens: [], heartbeatTimeoutMs: 1, heartbeatIntervalMs: 1, healthCheckIntervalMs: 1, limits: {} },
+      new Float64Array(1000));
     const calls = {
       listen: () => native.listen(0, () => {}),
       shutdown: () => native.shutdown(0),

@@ -24,7 +24,8 @@ export class MessageHandlers extends Handlers<Arguments> {
     const { type } = message;
     for (const handler of this.handlers) {
       try {
-        handler(info, message);
+        const result = handler(info, message);
+        if (result instanceof Promise) result.catch((thrown) => onThrow(type, thrown));
       } catch (thrown) {
         onThrow(type, thrown);
       }
