@@ -181,8 +181,8 @@ export interface WorkerServerLimits {
   /** Milliseconds for a complete request head. Default 30,000; then 408. Strangers hold sockets that long. */
   requestHeadTimeoutMs?: number;
   /**
-   * Milliseconds in which a peer must take something of what waits for it. Default 10,000; then it is dropped. Its outbox is
-   * kept that long.
+   * Milliseconds in which a peer must take something of what waits for it, and go on with a message of which 1 MiB has come.
+   * Default 10,000; then it is dropped, or closed with 1008. What it has queued or sent is kept that long.
    */
   writeTimeoutMs?: number;
   /**
@@ -249,6 +249,8 @@ export interface ServerStats {
   messagesTooLarge: number;
   /** Connections failed for a message of too many fragments. */
   messagesTooFragmented: number;
+  /** Connections failed for a message of 1 MiB or more that did not go on arriving. */
+  messageTimeouts: number;
   /** Messages that are no JSON or have no type. */
   messagesInvalid: number;
   /** Messages of types without a handler. */

@@ -404,6 +404,7 @@ fn stats(call: &Call) -> Option<Value> {
         ("protocolErrors", stats.protocol_errors),
         ("messagesTooLarge", stats.messages_too_large),
         ("messagesTooFragmented", stats.messages_too_fragmented),
+        ("messageTimeouts", stats.message_timeouts),
         ("messagesInvalid", stats.messages_invalid),
         ("messagesDropped", stats.messages_dropped),
         ("heartbeatsRefused", stats.heartbeats_refused),

@@ -2,6 +2,7 @@ import { handledSoFar } from "../support/barrier";
 import { recordMessages } from "../support/messages";
 import { startServer, stopServers } from "../support/test-server";
 import { TestWorker } from "../support/test-worker";
+import { until } from "../support/until";
 
 afterEach(stopServers);
 
@@ -112,4 +113,24 @@ describe.each([
     expect(server.stats()).toMatchObject({ messagesTooFragmented: 1, protocolErrors: 0 });
     expect(logger.of(ERROR).map(({ rest }) => rest)).toEqual([[{ error: "Too many message fragments" }]]);
   });
+});
+
+test("a message of which 1 MiB has come must go on within writeTimeoutMs, one of less may wait", async () => {
+  const MIB = 1024 * 1024;
+  const { server, port, logger } = await startServer({ limits: { writeTimeoutMs: 300 } });
+  const [below, at] = [
+    await TestWorker.register(port, { workerId: "below" }),
+    await TestWorker.register(port, { workerId: "at" }),
+  ];
+  const messages = recordMessages(server, "sized");
+  const text = sized(MIB + 1);
+
+  below.socket.send(text.slice(0, MIB - 1), { fin: false });
+  at.socket.send(text.slice(0, MIB), { fin: false });
+
+  expect((await at.closed).code).toBe(1008);
+  expect(server.stats()).toMatchObject({ messageTimeouts: 1, protocolErrors: 0, connections: 1 });
+  expect(logger.of(ERROR).map(({ rest }) => rest)).toEqual([[{ error: "Message timeout" }]]);
+  below.socket.send(text.slice(MIB - 1), { fin: true });
+  await until(() => messages.length === 1, "the other is still waited for");
 });

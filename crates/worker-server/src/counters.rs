@@ -37,6 +37,7 @@ pub(crate) struct Counters {
     pub(crate) protocol_errors: Counter,
     pub(crate) messages_too_large: Counter,
     pub(crate) messages_too_fragmented: Counter,
+    pub(crate) message_timeouts: Counter,
     pub(crate) messages_invalid: Counter,
     pub(crate) messages_dropped: Counter,
     pub(crate) heartbeats_refused: Counter,
@@ -84,6 +85,8 @@ pub struct Stats {
     pub messages_too_large: u64,
     /// Connections failed for a message of too many fragments.
     pub messages_too_fragmented: u64,
+    /// Connections failed for a large message that did not go on arriving.
+    pub message_timeouts: u64,
     /// Control messages that are no JSON or have no type. (What else is invalid, its owner finds.)
     pub messages_invalid: u64,
     /// Messages dropped because their sender had not shown a token.

@@ -23,8 +23,8 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// Unsent bytes kept for all workers together. Default 512 MiB; beyond, a send is refused.
     pub total_outbox_bytes: usize,
-    /// Time in which a peer must take at least a byte of what waits for it. Default 10 s; then it
-    /// is dropped.
+    /// Time in which a peer must take at least a byte of what waits for it, and go on with a message
+    /// of which 1 MiB has come. Default 10 s; then it is dropped, or closed with 1008.
     pub write_timeout: Duration,
     /// Accepted streams at once, whatever they are. Default: as many as the system allows; beyond,
     /// new ones are closed at once.

@@ -143,6 +143,7 @@ impl Shared {
             protocol_errors: counters.protocol_errors.get(),
             messages_too_large: counters.messages_too_large.get(),
             messages_too_fragmented: counters.messages_too_fragmented.get(),
+            message_timeouts: counters.message_timeouts.get(),
             messages_invalid: counters.messages_invalid.get(),
             messages_dropped: counters.messages_dropped.get(),
             heartbeats_refused: counters.heartbeats_refused.get(),

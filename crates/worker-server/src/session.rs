@@ -313,6 +313,7 @@ impl Session<'_> {
         match error {
             TOO_LARGE => counters.messages_too_large.increment(),
             TOO_MANY_FRAGMENTS => counters.messages_too_fragmented.increment(),
+            MESSAGE_TIMEOUT => counters.message_timeouts.increment(),
             _ => counters.protocol_errors.increment(),
         }
         self.emit(Event::SocketError(error.reason.into()));
