@@ -55,7 +55,8 @@ interface Connection {
 /**
  * Speaks the workers' protocol over sockets that the application accepts itself, and keeps their workers in a
  * {@link WorkerPool}. A {@link WorkerServer} does this by itself, natively; silent workers are marked by the pool's
- * `checkHealth`, which the application calls when it wants to.
+ * `checkHealth`, which the application calls when it wants to. Its sockets have no other deadlines or bounds than those
+ * the application gives them: one that never registers stays.
  *
  * @example
  * const pool = new WorkerPool();

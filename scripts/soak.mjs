@@ -16,7 +16,8 @@ import { ensureToolchain } from "./lib/toolchain.mjs";
 
 await main(async () => {
   const { positionals } = parseArgs({ allowPositionals: true });
-  const paths = positionals.length === 0 ? ["faults/"] : positionals.map((name) => `faults/${name}`);
+  const paths =
+    positionals.length === 0 ? ["__test__/faults/"] : positionals.map((name) => `__test__/faults/${name}`);
   await ensureToolchain();
   await ensureDependencies();
   await ensureBuilt("native", "facade", "faults");

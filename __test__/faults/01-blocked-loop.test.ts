@@ -13,8 +13,8 @@ afterEach(async () => {
 const WORKERS = sized(500, 5_000);
 const BEAT_EVERY_MS = sized(100, 1_000);
 const BLOCK_MS = sized(1_500, 5_000);
-/** A block is long enough to make every worker unhealthy, and then dead, were it held against them. */
-const OPTIONS = { heartbeatTimeoutMs: sized(300, 1_600), healthCheckIntervalMs: BEAT_EVERY_MS };
+/** A block is long enough to make every worker unhealthy, were it held against them. */
+const OPTIONS = { heartbeatTimeoutMs: sized(400, 2_500), healthCheckIntervalMs: BEAT_EVERY_MS };
 
 // Registering thousands takes a while.
 jest.setTimeout(sized(20_000, 120_000));

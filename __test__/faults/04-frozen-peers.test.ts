@@ -78,8 +78,11 @@ test("and as soon when much is waiting to be sent to them", async () => {
   const message = { type: "work", payload: "x".repeat(1_000_000) };
 
   workers.signal("SIGSTOP");
-  // Until neither the sockets nor the outboxes of all of them take any more.
-  for (let index = 0; index < WORKERS; index++) while (server.send(`worker-${index}`, message));
+  // Until neither the sockets nor the outboxes of some of them take any more.
+  for (let index = 0; index < 3; index++) {
+    while (server.send(`worker-${index}`, message));
+    await new Promise(setImmediate);
+  }
   await until(() => ends.disconnected.size === WORKERS, "all are reported", 30_000);
 
   expectAtMost("the last was reported after", latest(ends), LATEST_MS);

@@ -14,7 +14,8 @@ const DEADLINES_MS = {
 };
 /** Those of Node's server, which has 60 s and 300 s and looks every 30 s. */
 const NODES_DEADLINES_MS = { headersTimeout: 500, requestTimeout: 1_000, connectionsCheckingInterval: 100 };
-const LATE_MS = sized(5_000, 2_000);
+/** What the machine needs for all of them, and the system's buffers to be full. */
+const LATE_MS = 5_000;
 /** 2,000 connections of any kind, with the buffers that each has a right to. */
 const MOST_MIB = sized(50, 150);
 
@@ -62,8 +63,8 @@ function connectAll(
         socket.on("error", () => {});
         let answer = "";
         if (reads) socket.setEncoding("latin1").on("data", (chunk) => (answer += chunk));
-        await once(socket, "connect");
         const began = performance.now();
+        await once(socket, "connect");
         socket.write(text);
         const timer = drips === "" ? undefined : setInterval(() => socket.write(drips), 200);
         // One that does not read notices the end when it writes.
@@ -139,14 +140,13 @@ test.each(CASES)(
 
 test("connections whose answers of 16 MiB are not read are dropped at the write deadline, and their memory is bounded", async () => {
   const { server, port } = await startServer();
-  const count = sized(50, 500);
+  const count = sized(50, 200);
   const base = await server.run(({ memory }) => memory().now);
   await server.run(({ memory }) => memory());
 
   const { last } = await connectAll(port, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n", { reads: false, count });
   const memory = await server.run(({ memory }) => memory());
 
-  // What the system takes at first puts it off a little.
   expectAtMost("the last was dropped after", last, DEADLINES_MS.writeTimeoutMs + LATE_MS);
   // A piece each, which may have been taken and replaced a few times before a collection.
   expectAtMost("memory grew by", (memory.most - base) / MIB, MOST_MIB + count, "MiB");

@@ -112,6 +112,10 @@ impl Outbox {
             self.frames.push_back(frame);
             return;
         }
+        if self.pack.is_empty() {
+            // At once: growing by and by, in many outboxes at a time, leaves holes.
+            self.pack.reserve_exact(PACK_BYTES);
+        }
         self.pack.extend_from_slice(&frame);
         if self.pack.len() > PACK_BYTES - SMALL_BYTES {
             self.close_pack();
@@ -120,6 +124,9 @@ impl Outbox {
 
     fn close_pack(&mut self) {
         if !self.pack.is_empty() {
+            if self.pack.len() < PACK_BYTES / 2 {
+                self.pack.shrink_to_fit();
+            }
             self.frames.push_back(std::mem::take(&mut self.pack).into());
         }
     }
