@@ -17,7 +17,8 @@ const usual = [
   "worker-threads",
   "replacement",
   "messages",
-  "endpoints",
+  "endpoints-handshake",
+  "endpoints-lifecycle",
   "http-faults",
   "frames-as-ws",
 ];
