@@ -17,7 +17,8 @@ const usual = [
   "worker-threads",
   "replacement",
   "messages",
-  "endpoints",
+  "endpoints-handshake",
+  "endpoints-lifecycle",
   "http-faults",
   "frames-as-ws",
 ];
@@ -35,10 +36,12 @@ await main(async () => {
   copyFileSync(inProject("target", "asan", host, "debug", "libworker_server_native.so"), addon);
   const patterns = process.argv.length > 2 ? process.argv.slice(2) : usual;
   // One process, so that what is found ends it; and slow, so tests get more time.
-  const code = await show(tool("jest"), ["--ci", "--runInBand", "--testTimeout=120000", ...patterns], {
+  const setup = inProject("scripts", "lib", "sanitized-addon.cjs");
+  const jest = [...patterns, "--ci", "--runInBand", "--testTimeout=120000", `--setupFiles=${setup}`];
+  const code = await show(tool("jest"), jest, {
     env: {
       LD_PRELOAD: runtime,
-      NAPI_RS_NATIVE_LIBRARY_PATH: addon,
+      SANITIZED_ADDON: addon,
       // Node gives much of its memory back only by ending.
       ASAN_OPTIONS: "detect_leaks=0:halt_on_error=1:detect_stack_use_after_return=1:handle_segv=1",
     },

@@ -28,6 +28,15 @@ export const checks = {
         cargoCounts,
       ),
   },
+  models: {
+    needs: nothing,
+    run: () =>
+      counted(
+        "cargo",
+        ["test", "--package=worker-server", "--lib", "--features=loom", "models::"],
+        cargoCounts,
+      ),
+  },
   fuzz: { needs: nothing, run: () => fuzzCheck(longest) },
   prettier: { needs: nothing, run: () => single(tool("prettier"), ["--check", "."]) },
   scripts: { needs: nothing, run: scriptTests },

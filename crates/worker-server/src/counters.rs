@@ -1,6 +1,8 @@
 //! What a server has refused and what it holds, in numbers.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::sync::AtomicUsize;
 
 /// Counts events since the server was made. Never reset.
 #[derive(Debug, Default)]

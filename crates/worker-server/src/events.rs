@@ -5,17 +5,14 @@ mod batch;
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use crate::{
     bridge::Bridge,
     connection::{CloseInfo, Connection},
-    panics::lock,
+    sync::{AtomicBool, Mutex, Ordering, lock},
     turns::Turns,
 };
 use worker_core::protocol::Registration;
@@ -254,8 +251,9 @@ impl EventQueue {
     /// None: there are no more, and the next one will wake the owner.
     pub fn take(&self) -> VecDeque<Event> {
         // Before the events are taken: one that comes in between wakes the owner once too often,
-        // the other way round it would be left lying.
-        self.signalled.store(false, Ordering::Release);
+        // the other way round it would be left lying. A swap, so that all changes of the flag have
+        // one order for everybody.
+        self.signalled.swap(false, Ordering::AcqRel);
         let mut lag = lock(&self.lag);
         if let Some(since) = lag.signalled_at.take() {
             lag.last = since.elapsed();

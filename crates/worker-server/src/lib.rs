@@ -18,6 +18,8 @@ pub mod fuzzing;
 mod heartbeats;
 mod limits;
 mod listener;
+#[cfg(all(test, feature = "loom"))]
+mod models;
 mod outbox;
 mod panics;
 mod pings;
@@ -26,6 +28,7 @@ mod routes;
 mod server;
 mod session;
 mod stream;
+mod sync;
 mod turns;
 mod upgrade;
 mod websocket;

@@ -105,6 +105,12 @@ impl Outbox {
         self.closed
     }
 
+    /// Bytes that are not written yet.
+    #[cfg(all(test, feature = "loom"))]
+    pub(crate) fn held(&self) -> usize {
+        self.bytes
+    }
+
     fn queue(&mut self, frame: Bytes) {
         self.bytes += frame.len();
         if self.frames.len() < WRITE_BATCH || frame.len() > SMALL_BYTES {
