@@ -320,7 +320,7 @@ fn send(call: &Call) -> Option<Value> {
 
 fn broadcast(call: &Call) -> Option<Value> {
     let frame = Fleet::text_frame(call.framed_text(1)?);
-    owned(call, |owned| owned.fleet.broadcast(&frame))?;
+    owned(call, |owned| owned.fleet.broadcast(frame))?;
     None
 }
 

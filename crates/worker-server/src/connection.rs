@@ -127,17 +127,25 @@ impl Connection {
 
     /// Queues a frame made by [`Fleet::text_frame`](crate::Fleet::text_frame).
     pub fn send(&self, frame: Bytes) -> Result<(), SendError> {
+        self.queue(frame)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// The same, for who wakes the task in another way.
+    pub(crate) fn queue(&self, frame: Bytes) -> Result<(), SendError> {
         let bytes = frame.len();
         let pushed = lock(&self.outbox).push(frame);
-        match pushed {
-            Ok(()) => self.changed.notify_one(),
-            Err(SendError::Full) => {
-                self.counters.sends_refused.increment();
-                self.counters.bytes_dropped.add(bytes as u64);
-            }
-            Err(SendError::NotOpen) => {}
+        if pushed == Err(SendError::Full) {
+            self.counters.sends_refused.increment();
+            self.counters.bytes_dropped.add(bytes as u64);
         }
         pushed
+    }
+
+    /// Makes the task look at the outbox.
+    pub(crate) fn wake(&self) {
+        self.changed.notify_one();
     }
 
     /// True the first time that a frame was refused for want of room.

@@ -25,6 +25,7 @@ use crate::{
     heartbeats::{HeartbeatChunk, Heartbeats},
     listener::{Address, ListenError},
     outbox::SendError,
+    postbox::{Postbox, Roster},
     server::{Server, ServerOptions},
     websocket::{MAX_HEADER_LEN, seal_text},
 };
@@ -43,6 +44,10 @@ pub struct Fleet {
     connections: Vec<Option<Arc<Connection>>>,
     bridges: HashMap<u32, Arc<Bridge>>,
     heartbeats: Heartbeats,
+    postbox: Arc<Postbox>,
+    has_postman: bool,
+    /// All connections; made when it is needed after one came or went.
+    roster: Option<Roster>,
     /// Recoveries taken and not yet handed out.
     recovered: Vec<Arc<Connection>>,
 }
@@ -65,12 +70,15 @@ impl Fleet {
     pub fn new(options: ServerOptions, events: Arc<EventQueue>) -> Self {
         Self {
             server: Server::new(options, Arc::clone(&events)),
+            postbox: Arc::new(Postbox::new(Arc::clone(&events))),
+            has_postman: false,
             events,
             taken: VecDeque::new(),
             pool: Pool::default(),
             connections: Vec::new(),
             bridges: HashMap::new(),
             heartbeats: Heartbeats::default(),
+            roster: None,
             recovered: Vec::new(),
         }
     }
@@ -84,7 +92,12 @@ impl Fleet {
         runtime: &Handle,
         address: &Address,
     ) -> Result<Option<u16>, ListenError> {
-        self.server.listen(runtime, address)
+        let port = self.server.listen(runtime, address)?;
+        // Stays when the server is stopped: connections may live on for a while.
+        if !std::mem::replace(&mut self.has_postman, true) {
+            runtime.spawn(Arc::clone(&self.postbox).serve());
+        }
+        Ok(port)
     }
 
     /// Tells what the owner's clock shows (milliseconds since the Unix epoch).
@@ -125,6 +138,7 @@ impl Fleet {
         if let Some(place) = self.connections.get_mut(index) {
             *place = Some(connection);
         }
+        self.roster = None;
         slot
     }
 
@@ -143,6 +157,7 @@ impl Fleet {
             connection.set_slot(None);
             connection.set_heartbeat_place(None);
         }
+        self.roster = None;
         self.change_pool(|pool| pool.remove(slot));
     }
 
@@ -271,28 +286,20 @@ impl Fleet {
     /// # Errors
     /// When it is closing, closed or not in the pool, or does not read what it is sent.
     pub fn send(&self, slot: Slot, frame: Bytes) -> Result<(), SendError> {
-        self.send_over(self.connection(slot).ok_or(SendError::NotOpen)?, frame)
+        self.postbox.send(self.connection(slot).ok_or(SendError::NotOpen)?, frame)
     }
 
-    /// Sends the same frame to all workers that take it.
-    pub fn broadcast(&self, frame: &Bytes) {
-        for connection in self.connections.iter().flatten() {
-            // Who does not take it now is closing or does not read.
-            let _ = self.send_over(connection, frame.clone());
-        }
-    }
-
-    fn send_over(&self, connection: &Arc<Connection>, frame: Bytes) -> Result<(), SendError> {
-        let sent = connection.send(frame);
-        if sent == Err(SendError::Full) && connection.overflows_first() {
-            self.events.push(Event::OutboxFull(Arc::clone(connection)));
-        }
-        sent
+    /// Sends the same frame to all workers that take it, on the runtime's thread.
+    pub fn broadcast(&mut self, frame: Bytes) {
+        let Self { roster, connections, .. } = self;
+        let roster = roster.get_or_insert_with(|| connections.iter().flatten().cloned().collect());
+        self.postbox.broadcast(Arc::clone(roster), frame);
     }
 
     /// Starts a worker's closing handshake.
     pub fn close(&self, slot: Slot, code: u16, reason: &str) {
         if let Some(connection) = self.connection(slot) {
+            self.postbox.finish_broadcasts();
             connection.close(code, reason);
         }
     }
@@ -314,6 +321,8 @@ impl Fleet {
     /// running.
     pub fn shutdown(&mut self, runtime: &Handle, grace: Duration) -> bool {
         let CloseReason { code, reason } = SHUTTING_DOWN;
+        self.postbox.finish_broadcasts();
+        self.roster = None;
         for connection in std::mem::take(&mut self.connections).into_iter().flatten() {
             connection.set_slot(None);
             connection.set_heartbeat_place(None);
@@ -346,5 +355,11 @@ impl Fleet {
 
     fn connection(&self, slot: Slot) -> Option<&Arc<Connection>> {
         self.connections.get(slot.index() as usize)?.as_ref()
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        self.postbox.end();
     }
 }

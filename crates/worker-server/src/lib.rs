@@ -23,6 +23,7 @@ mod models;
 mod outbox;
 mod panics;
 mod pings;
+mod postbox;
 mod registry;
 mod routes;
 mod server;

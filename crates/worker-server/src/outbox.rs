@@ -1,11 +1,15 @@
 //! The bounded send queue of one connection.
 
-use std::{collections::VecDeque, io, sync::Arc};
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Mutex},
+};
 
 use bytes::{Buf, Bytes};
 use thiserror::Error;
 
-use crate::{counters::Budget, stream::Stream};
+use crate::{counters::Budget, panics::lock, stream::Stream};
 
 /// Most frames given to one system call.
 const WRITE_BATCH: usize = 64;
@@ -105,6 +109,12 @@ impl Outbox {
         self.closed
     }
 
+    /// The bytes that are not written yet.
+    #[cfg(test)]
+    pub(crate) fn unwritten(&self) -> Vec<u8> {
+        self.frames.iter().flatten().chain(&self.pack).copied().collect()
+    }
+
     /// Bytes that are not written yet.
     #[cfg(all(test, feature = "loom"))]
     pub(crate) fn held(&self) -> usize {
@@ -137,41 +147,75 @@ impl Outbox {
         }
     }
 
-    /// Writes as much as the stream takes now.
-    pub(crate) fn write_to(&mut self, stream: &Stream) -> io::Result<Written> {
-        let before = self.bytes;
-        while self.bytes > 0 {
-            if self.frames.len() < WRITE_BATCH {
-                self.close_pack();
+    /// Writes as much as the stream takes now; not under the lock, for which its owner would wait.
+    pub(crate) fn write_to(outbox: &Mutex<Self>, stream: &Stream) -> io::Result<Written> {
+        let mut bytes = 0;
+        loop {
+            let mut frames = lock(outbox).take_frames();
+            if frames.is_empty() {
+                return Ok(Written { bytes, all: true });
             }
-            let slices: Vec<io::IoSlice<'_>> =
-                self.frames.iter().take(WRITE_BATCH).map(|frame| io::IoSlice::new(frame)).collect();
-            match stream.try_write_vectored(&slices) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => self.advance(written),
+            let (written, outcome) = write_all(&mut frames, stream);
+            bytes += written;
+            lock(outbox).give_back(frames, written);
+            match outcome {
+                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Written { bytes: before - self.bytes, all: false });
+                    return Ok(Written { bytes, all: false });
                 }
                 Err(error) => return Err(error),
             }
         }
-        // An idle connection keeps no memory for what it once had to queue.
-        self.frames = VecDeque::new();
-        Ok(Written { bytes: before - self.bytes, all: true })
     }
 
-    fn advance(&mut self, mut written: usize) {
+    /// Those to be written now. They count as ours until they are given back.
+    fn take_frames(&mut self) -> VecDeque<Bytes> {
+        if self.frames.len() < WRITE_BATCH {
+            self.close_pack();
+        }
+        // An idle connection keeps no memory for what it once had to queue.
+        std::mem::take(&mut self.frames)
+    }
+
+    /// What is left of the frames taken goes before those that have come since.
+    fn give_back(&mut self, mut left: VecDeque<Bytes>, written: usize) {
+        // Unless it was discarded meanwhile.
         let counted = written.min(self.bytes);
         self.bytes -= counted;
         self.budget.release(counted);
-        while let Some(frame) = self.frames.front_mut() {
-            if written < frame.len() {
-                frame.advance(written);
-                return;
-            }
-            written -= frame.len();
-            self.frames.pop_front();
+        if !left.is_empty() && self.bytes > 0 {
+            left.append(&mut self.frames);
+            self.frames = left;
         }
+    }
+}
+
+/// Writes frames to their end, or until the stream takes no more; tells how many bytes it took.
+fn write_all(frames: &mut VecDeque<Bytes>, stream: &Stream) -> (usize, io::Result<()>) {
+    let mut bytes = 0;
+    while !frames.is_empty() {
+        let slices: Vec<io::IoSlice<'_>> =
+            frames.iter().take(WRITE_BATCH).map(|frame| io::IoSlice::new(frame)).collect();
+        match stream.try_write_vectored(&slices) {
+            Ok(0) => return (bytes, Err(io::ErrorKind::WriteZero.into())),
+            Ok(written) => {
+                bytes += written;
+                advance(frames, written);
+            }
+            Err(error) => return (bytes, Err(error)),
+        }
+    }
+    (bytes, Ok(()))
+}
+
+fn advance(frames: &mut VecDeque<Bytes>, mut written: usize) {
+    while let Some(frame) = frames.front_mut() {
+        if written < frame.len() {
+            frame.advance(written);
+            return;
+        }
+        written -= frame.len();
+        frames.pop_front();
     }
 }
 
@@ -187,6 +231,35 @@ mod tests {
 
     fn outbox(max_bytes: usize) -> Outbox {
         Outbox::new(max_bytes, Arc::new(Budget::new(100)))
+    }
+
+    /// As if a stream had taken so many bytes.
+    fn write(outbox: &mut Outbox, bytes: usize) {
+        let mut frames = outbox.take_frames();
+        advance(&mut frames, bytes);
+        outbox.give_back(frames, bytes);
+    }
+
+    #[test]
+    fn what_comes_during_a_write_stands_behind_what_is_left_of_it() {
+        let mut outbox = outbox(100);
+        outbox.push(Bytes::from_static(b"abc")).unwrap();
+        let mut frames = outbox.take_frames();
+        outbox.push(Bytes::from_static(b"def")).unwrap();
+        advance(&mut frames, 1);
+        outbox.give_back(frames, 1);
+        assert_eq!(outbox.unwritten(), b"bcdef");
+        assert_eq!((outbox.bytes, outbox.budget.used()), (5, 5));
+    }
+
+    #[test]
+    fn what_is_discarded_during_a_write_is_not_given_back() {
+        let mut outbox = outbox(100);
+        outbox.push(Bytes::from_static(b"abc")).unwrap();
+        let frames = outbox.take_frames();
+        assert_eq!(outbox.discard(), 3);
+        outbox.give_back(frames, 2);
+        assert!(outbox.unwritten().is_empty() && outbox.budget.used() == 0);
     }
 
     #[test]
@@ -240,7 +313,7 @@ mod tests {
         assert_eq!(outbox.bytes, expected.len());
         outbox.close_pack();
         assert_eq!(outbox.frames.iter().flatten().copied().collect::<Vec<_>>(), expected);
-        outbox.advance(expected.len());
+        write(&mut outbox, expected.len());
         assert_eq!((outbox.bytes, outbox.frames.len()), (0, 0));
     }
 
@@ -250,10 +323,10 @@ mod tests {
         for frame in [&b"abc"[..], b"defg"] {
             outbox.push(Bytes::from_static(frame)).unwrap();
         }
-        outbox.advance(4);
+        write(&mut outbox, 4);
         assert_eq!(outbox.bytes, 3);
         assert_eq!(outbox.frames.front().unwrap(), &b"efg"[..]);
-        outbox.advance(3);
+        write(&mut outbox, 3);
         assert!(outbox.frames.is_empty());
         assert_eq!(outbox.budget.used(), 0);
     }

@@ -1,6 +1,14 @@
 //! The life of one WebSocket connection: frames in, protocol, frames out.
 
-use std::{borrow::Cow, cell::RefCell, io, pin::pin, sync::Arc};
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    future::poll_fn,
+    io,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use tokio::time::{Instant, sleep_until, timeout};
 use worker_core::protocol::{
@@ -12,6 +20,7 @@ use worker_core::protocol::{
 use crate::{
     connection::{CloseInfo, Connection},
     events::{Event, Refusal, SHORT_BYTES, Text},
+    outbox::Outbox,
     panics::lock,
     registry::Displaced,
     server::{Run, Shared},
@@ -165,7 +174,7 @@ impl Session<'_> {
 
     /// True: nothing is left to write.
     fn write(&mut self) -> io::Result<bool> {
-        let written = lock(self.ending.connection.outbox()).write_to(&self.stream)?;
+        let written = Outbox::write_to(self.ending.connection.outbox(), &self.stream)?;
         if written.all {
             self.reply_bytes = 0;
             self.write_deadline = None;
@@ -188,14 +197,23 @@ impl Session<'_> {
         }
         let deadlines = [self.deadline, self.write_deadline, self.message_deadline];
         let deadline = deadlines.into_iter().flatten().min();
-        tokio::select! {
-            () = connection.changed() => true,
-            ready = self.stream.writable(), if !drained => ready.is_ok(),
-            ready = self.stream.readable(), if reads => ready.is_ok() && self.read(),
-            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
-                self.meet_deadline()
+        let mut changed = pin!(connection.changed());
+        let mut timer = pin!(deadline.map(sleep_until));
+        poll_fn(|cx| {
+            if changed.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(true);
             }
-        }
+            if let Some(timer) = timer.as_mut().as_pin_mut()
+                && timer.poll(cx).is_ready()
+            {
+                return Poll::Ready(self.meet_deadline());
+            }
+            if !drained && let Poll::Ready(writable) = self.stream.poll_writable(cx) {
+                return Poll::Ready(writable.is_ok());
+            }
+            if reads { self.poll_read(cx) } else { Poll::Pending }
+        })
+        .await
     }
 
     /// The owner or another registration may have queued a close frame.
@@ -236,23 +254,21 @@ impl Session<'_> {
     }
 
     /// False: the peer is gone.
-    fn read(&mut self) -> bool {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         SCRATCH.with(|scratch| {
-            let Ok(mut scratch) = scratch.try_borrow_mut() else { return false };
+            let Ok(mut scratch) = scratch.try_borrow_mut() else { return Poll::Ready(false) };
             let most = self.ending.connection.read_bytes().min(scratch.len());
-            match self.stream.try_read(scratch.get_mut(..most).unwrap_or_default()) {
-                Ok(0) => false,
-                Ok(len) => {
-                    self.ending.connection.hear();
-                    self.message_deadline = None;
-                    self.used_its_turn = len == most;
-                    if let Some(bytes) = scratch.get_mut(..len) {
-                        self.feed(bytes);
-                    }
-                    true
+            let room = scratch.get_mut(..most).unwrap_or_default();
+            self.stream.poll_read(cx, room).map(|read| {
+                let Some(len) = read.ok().filter(|len| *len > 0) else { return false };
+                self.ending.connection.hear();
+                self.message_deadline = None;
+                self.used_its_turn = len == most;
+                if let Some(bytes) = scratch.get_mut(..len) {
+                    self.feed(bytes);
                 }
-                Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-            }
+                true
+            })
         })
     }
 

@@ -1,11 +1,19 @@
 //! One accepted byte stream, of whichever kind the listener accepts.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    net::TcpStream,
+};
 
 /// Pace of the probes once a peer has been idle.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -39,6 +47,22 @@ impl Stream {
 
     pub(crate) async fn writable(&self) -> io::Result<()> {
         each!(self, stream => stream.writable().await)
+    }
+
+    /// Reads what has arrived; 0 at the end of the stream. After a read that leaves room in the
+    /// buffer it knows, without another system call, that there is nothing more.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        let read = each!(self, stream => Pin::new(stream).poll_read(cx, &mut buffer));
+        read.map_ok(|()| buffer.filled().len())
+    }
+
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => stream.poll_write_ready(cx))
     }
 
     /// `WouldBlock` when nothing has arrived; 0 at the end of the stream.

@@ -75,7 +75,7 @@ async fn a_broadcast_reaches_all_that_take_it() {
     let mut buffer = vec![0; worker_server::Fleet::FRAME_HEADER_ROOM];
     buffer.extend(b"to all");
     let text: Bytes = worker_server::Fleet::text_frame(buffer);
-    owner.fleet.broadcast(&text);
+    owner.fleet.broadcast(text.clone());
     assert_eq!(first.message().await, "to all");
     assert_eq!(last.message().await, "to all");
     assert_eq!(closing.frame().await, Frame::close(4000, ""));
