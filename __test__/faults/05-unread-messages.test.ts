@@ -3,12 +3,12 @@ import { expectAtMost, MIB, note, sized } from "../support/figures";
 
 afterEach(() => Child.endAll());
 
-const CEILING = sized(64, 512) * MIB;
+const CEILING = sized(32, 512) * MIB;
 /** What a server and its connections need beside what waits to be sent. */
 const REST = sized(64, 128) * MIB;
-const READERS = sized(100, 1_000);
+const READERS = sized(50, 1_000);
 const BYSTANDERS = 10;
-const MEASURING_MS = sized(1_500, 10_000);
+const MEASURING_MS = sized(1_000, 10_000);
 const PROMISED = sized(10, 2);
 const NOISE_MS = 10;
 
