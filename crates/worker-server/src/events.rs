@@ -158,8 +158,8 @@ pub(crate) const NOTE_BYTES: usize = 256;
 
 impl Event {
     /// Shows whose backlogs this counts in, and how many bytes: what a peer can cause at will.
-    pub(crate) fn backlogs(&self, mut each: impl FnMut(&Connection, usize)) {
-        self.each_backlog(|connection, bytes| each(connection, bytes));
+    pub(crate) fn backlogs(&self, each: impl FnMut(&Connection, usize)) {
+        self.each_backlog(each);
     }
 
     fn each_backlog<'a>(&'a self, mut each: impl FnMut(&'a Connection, usize)) {
