@@ -1,9 +1,11 @@
 /**
- * Sets and Maps that users hold and may edit, while the native core keeps the same content.
+ * Sets and Maps that users hold and may edit, while what goes with them is kept in step.
  *
  * They are plain `Set`s and `Map`s to everybody who looks (`toStrictEqual`, `structuredClone`, `util.inspect`): only
  * their mutating methods are replaced, by own properties that are not enumerable.
  */
+
+import { Given } from "./given.js";
 
 const { add, delete: deleteFromSet, clear: clearSet } = Set.prototype;
 const { set, delete: deleteFromMap, clear: clearMap } = Map.prototype;
@@ -16,54 +18,77 @@ export interface SetObserver<T> {
 
 /** Told of edits from outside, before they take effect. */
 export interface MapObserver<K, V> {
-  set(key: K, value: V): void;
-  deleted(key: K): void;
+  counted(key: K, value: V | undefined): void;
 }
 
-const setObservers = new WeakMap<object, SetObserver<never>>();
-const mapObservers = new WeakMap<object, MapObserver<never, never>>();
+/** Who is told of edits, kept on the Set or Map itself. */
+class Observed extends Given {
+  readonly #observer: unknown;
+
+  private constructor(target: object, observer: unknown) {
+    super(target);
+    this.#observer = observer;
+  }
+
+  static observe(target: object, observer: unknown): void {
+    // oxlint-disable-next-line no-new -- what it is for is what its constructor does to the target
+    new Observed(target, observer);
+  }
+
+  static observerOf(target: object): unknown {
+    return #observer in target ? target.#observer : undefined;
+  }
+}
+
+function setObserverOf<T>(target: Set<T>): SetObserver<T> | undefined {
+  return Observed.observerOf(target) as SetObserver<T> | undefined;
+}
+
+function mapObserverOf<K, V>(target: Map<K, V>): MapObserver<K, V> | undefined {
+  return Observed.observerOf(target) as MapObserver<K, V> | undefined;
+}
 
 const hidden = (value: unknown): PropertyDescriptor => ({ value, writable: true, configurable: true });
 
 const setMethods: PropertyDescriptorMap = {
   add: hidden(function (this: Set<never>, value: never) {
-    if (!this.has(value)) setObservers.get(this)?.added(value);
+    if (!this.has(value)) setObserverOf(this)?.added(value);
     return add.call(this, value);
   }),
   delete: hidden(function (this: Set<never>, value: never) {
-    if (this.has(value)) setObservers.get(this)?.deleted(value);
+    if (this.has(value)) setObserverOf(this)?.deleted(value);
     return deleteFromSet.call(this, value);
   }),
   clear: hidden(function (this: Set<never>) {
-    for (const value of this) setObservers.get(this)?.deleted(value);
+    for (const value of this) setObserverOf(this)?.deleted(value);
     clearSet.call(this);
   }),
 };
 
 const mapMethods: PropertyDescriptorMap = {
   set: hidden(function (this: Map<never, never>, key: never, value: never) {
-    mapObservers.get(this)?.set(key, value);
+    mapObserverOf(this)?.counted(key, value);
     return set.call(this, key, value);
   }),
   delete: hidden(function (this: Map<never, never>, key: never) {
-    if (this.has(key)) mapObservers.get(this)?.deleted(key);
+    if (this.has(key)) mapObserverOf(this)?.counted(key, undefined);
     return deleteFromMap.call(this, key);
   }),
   clear: hidden(function (this: Map<never, never>) {
-    for (const key of this.keys()) mapObservers.get(this)?.deleted(key);
+    for (const key of this.keys()) mapObserverOf(this)?.counted(key, undefined);
     clearMap.call(this);
   }),
 };
 
 export function observedSet<T>(observer: SetObserver<T>): Set<T> {
   const created = new Set<T>();
-  setObservers.set(created, observer as SetObserver<never>);
+  Observed.observe(created, observer);
   return Object.defineProperties(created, setMethods);
 }
 
 export function observedMap<K, V>(observer: MapObserver<K, V>): Map<K, V> {
   const created = new Map<K, V>();
-  mapObservers.set(created, observer as MapObserver<never, never>);
+  Observed.observe(created, observer);
   return Object.defineProperties(created, mapMethods);
 }
 

@@ -141,10 +141,7 @@ export class Session implements ConnectedWorker {
   }
 
   get pendingRequests(): Set<string> {
-    return (this.#pendingRequests ??= observedSet<string>({
-      added: (id) => this.slot !== NO_SLOT && this.#fleet.requests.add(id, this),
-      deleted: (id) => this.#fleet.requests.remove(id, this),
-    }));
+    return (this.#pendingRequests ??= observedSet<string>(this));
   }
 
   get requestCategories(): Map<string, string> {
@@ -152,14 +149,26 @@ export class Session implements ConnectedWorker {
   }
 
   get categoryActiveRequests(): Map<string, number> {
-    return (this.#categoryActiveRequests ??= observedMap<string, number>({
-      set: (category, count) => this.#tellCategory(category, count),
-      deleted: (category) => this.#tellCategory(category),
-    }));
+    return (this.#categoryActiveRequests ??= observedMap<string, number>(this));
   }
 
   get log(): PeerLog {
     return (this.#log ??= new PeerLog(this.#fleet.logger));
+  }
+
+  /** An id is added to the set by hand. */
+  added(requestId: string): void {
+    if (this.slot !== NO_SLOT) this.#fleet.requests.add(requestId, this);
+  }
+
+  /** An id is deleted from the set by hand. */
+  deleted(requestId: string): void {
+    this.#fleet.requests.remove(requestId, this);
+  }
+
+  /** A count of the map is set or deleted by hand. */
+  counted(category: string, count: number | undefined): void {
+    this.#tellCategory(category, count);
   }
 
   /** A fresh info of this moment. */

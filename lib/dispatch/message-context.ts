@@ -1,16 +1,9 @@
 import type { Sender, TypedMessage } from "../application.js";
+import { Given } from "../given.js";
 import type { WorkerInfo } from "../types.js";
 import type { SettlementFactory } from "./settlement.js";
 import { requestsOf, snapshotOf } from "./snapshot.js";
 import type { WorkerMessageEvent } from "./types.js";
-
-/** Returns the object it is given, so that a class that extends this one puts its private fields on that object. */
-// oxlint-disable-next-line typescript/no-extraneous-class -- it is there for what its constructor returns
-class Given {
-  constructor(object: object) {
-    return object;
-  }
-}
 
 /**
  * What the handlers of one message share, kept in private fields of the info they get: invisible to everybody, and

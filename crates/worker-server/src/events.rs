@@ -222,14 +222,14 @@ impl EventQueue {
         self.signal();
     }
 
-    /// Adds a short message, which must be valid JSON.
+    /// Adds a short message, which must be valid JSON. The owner is not woken: [`EventQueue::signal`].
     pub(crate) fn push_message(&self, connection: &Arc<Connection>, text: &str) {
         connection.enter_backlog(backlog_of(text));
         lock(&self.events).push_message(connection, text);
-        self.signal();
     }
 
-    fn signal(&self) {
+    /// Wakes the owner, unless it is about to come.
+    pub(crate) fn signal(&self) {
         if !self.signalled.swap(true, Ordering::AcqRel) {
             (self.wake)();
         }

@@ -11,25 +11,28 @@ use std::{
 
 use tokio::{
     runtime::Handle,
-    sync::watch,
+    sync::{Notify, watch},
     time::{Instant, timeout, timeout_at},
 };
 use worker_core::auth::TokenVerifier;
 
 use crate::{
     backlog::BacklogBounds,
+    bridge,
     clock::Clock,
     connection::{CloseInfo, Connection},
     counters::{Budget, Counters, Stats},
     events::{Event, EventQueue, Refusal},
     limits::Limits,
-    listener::{Address, ListenError, Listener},
+    listener::{Address, Addresses, ListenError, Listener},
     outbox::Outbox,
     panics::lock,
     pings,
     registry::Registry,
     routes::{Gauges, Routes},
-    upgrade,
+    session,
+    stream::Stream,
+    upgrade::{self, Upgraded},
 };
 
 /// Pace at which the owner's lag is measured.
@@ -68,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) registry: Registry,
     pub(crate) recoveries: Recoveries,
+    /// Rung for messages that the owner has not been woken for.
+    pub(crate) bell: Notify,
     pub(crate) routes: Routes,
     pub(crate) gauges: Gauges,
     tokens: Mutex<Option<TokenVerifier>>,
@@ -284,6 +289,7 @@ impl Server {
             clock: Clock::default(),
             registry: Registry::default(),
             recoveries: Recoveries::default(),
+            bell: Notify::new(),
             connections: Mutex::default(),
             next_id: AtomicU64::new(0),
         });
@@ -307,6 +313,7 @@ impl Server {
         // Counted as a task itself, from now on.
         let guard = TaskGuard::new(&run);
         runtime.spawn(accept_all(guard, listener, Arc::clone(&self.shared)));
+        runtime.spawn(ring_for(Arc::clone(&self.shared), Arc::clone(&run)));
         runtime.spawn(probe_owner(Arc::clone(&self.shared), Arc::clone(&run)));
         runtime.spawn(pings::watch(Arc::clone(&self.shared), Arc::clone(&run)));
         self.run = Some(run);
@@ -386,9 +393,25 @@ async fn accept_all(guard: TaskGuard, listener: Arc<Listener>, shared: Arc<Share
             stream.keep_alive(idle);
         }
         let (shared, guard) = (Arc::clone(&shared), TaskGuard::new(run));
-        tokio::spawn(async move {
-            upgrade::serve(stream, addresses, shared, Arc::clone(&guard.0)).await;
-        });
+        tokio::spawn(serve(stream, addresses, shared, guard));
+    }
+}
+
+/// Serves one accepted stream to its end. What it turns out to be goes on as a task of its own, which
+/// for years may take no more memory than it needs itself.
+async fn serve(stream: Stream, addresses: Addresses, shared: Arc<Shared>, guard: TaskGuard) {
+    match upgrade::find_out(stream, Arc::clone(&shared), Arc::clone(&guard.0)).await {
+        Some(Upgraded::Worker(stream, early)) => {
+            tokio::spawn(async move { session::serve(stream, early, shared, &guard.0).await });
+        }
+        Some(Upgraded::Bridged(stream, head)) => {
+            let run = Arc::clone(&guard.0);
+            tokio::spawn(async move {
+                bridge::serve(stream, addresses, head, shared, run).await;
+                drop(guard);
+            });
+        }
+        None => {}
     }
 }
 
@@ -406,6 +429,18 @@ impl Pace {
             self.last = Some(now);
         }
         allows
+    }
+}
+
+/// Wakes the owner for messages, once the tasks that were ready with the sender's have run: what they
+/// received crosses together.
+async fn ring_for(shared: Arc<Shared>, run: Arc<Run>) {
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.bell.notified() => shared.events.signal(),
+            () = run.all_done() => return,
+        }
     }
 }
 

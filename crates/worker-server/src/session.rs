@@ -370,6 +370,7 @@ impl Session<'_> {
         let connection = self.ending.connection;
         if text.len() <= SHORT_BYTES && is_json(&text) {
             self.ending.shared.events.push_message(connection, &text);
+            self.ending.shared.bell.notify_one();
         } else {
             let connection = Arc::clone(connection);
             self.emit(Event::Message { connection, text: Text::from(text.into_owned()) });

@@ -6,32 +6,36 @@ use tokio::time::timeout;
 use tungstenite::handshake::derive_accept_key;
 
 use crate::{
-    bridge,
     events::{Event, Refusal},
     limits::Limits,
-    listener::Addresses,
     routes::{Route, Routes},
     server::{Run, Shared, Stage},
-    session,
     stream::Stream,
 };
 
 /// Most heads fit into this.
 const READ_BYTES: usize = 1024;
 
-/// Serves one accepted stream to its end.
-pub(crate) async fn serve(
+/// What an accepted stream turned out to be.
+pub(crate) enum Upgraded {
+    /// A worker's, which has been told so; these bytes came with its request.
+    Worker(Stream, Vec<u8>),
+    /// The owner's; these bytes were read of it.
+    Bridged(Stream, Vec<u8>),
+}
+
+/// Finds out what a stream is. `None`: it has ended, or has been answered to its end.
+pub(crate) async fn find_out(
     stream: Stream,
-    addresses: Addresses,
     shared: Arc<Shared>,
     run: Arc<Run>,
-) {
+) -> Option<Upgraded> {
     let mut bytes = Vec::new();
     let mut is_kept_alive = false;
     loop {
         let head = tokio::select! {
             // An upgrade in progress is not worth waiting for.
-            () = run.reached(Stage::Stopping) => return,
+            () = run.reached(Stage::Stopping) => return None,
             head = timeout(
                 shared.limits().request_head_timeout,
                 Box::pin(read_head(&stream, &mut bytes, &shared)),
@@ -42,32 +46,29 @@ pub(crate) async fn serve(
                 let early = bytes.get(len..).unwrap_or_default().to_vec();
                 drop(bytes);
                 // A peer that has seen the answer is served, whatever happens meanwhile.
-                if run.is_running() && write_all(&stream, answer.as_bytes()).await.is_ok() {
-                    session::serve(stream, early, shared, &run).await;
-                }
-                return;
+                let is_told =
+                    run.is_running() && write_all(&stream, answer.as_bytes()).await.is_ok();
+                return is_told.then_some(Upgraded::Worker(stream, early));
             }
             Ok(Ok(Some(Kind::Native { route, head_only, keep_alive, len }))) => {
                 bytes.drain(..len.min(bytes.len()));
                 let answer = native_answer(&route.body(&shared), head_only, keep_alive);
                 if !write_answer(&stream, answer.as_bytes(), &shared, &run).await || !keep_alive {
-                    return;
+                    return None;
                 }
                 is_kept_alive = true;
             }
-            Ok(Ok(Some(Kind::Other))) => {
-                return bridge::serve(stream, addresses, bytes, shared, run).await;
-            }
-            Ok(Ok(None) | Err(_)) => return,
+            Ok(Ok(Some(Kind::Other))) => return Some(Upgraded::Bridged(stream, bytes)),
+            Ok(Ok(None) | Err(_)) => return None,
             // Idle since its last answer: nothing is late.
-            Err(_) if is_kept_alive && bytes.is_empty() => return,
+            Err(_) if is_kept_alive && bytes.is_empty() => return None,
             Err(_) => {
                 shared.counters.request_head_timeouts.increment();
                 let refusal = Refusal::RequestHeadTimeout;
                 shared.events.push(Event::Refused { refusal, error: None });
                 let refusal = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n";
                 write_answer(&stream, refusal, &shared, &run).await;
-                return;
+                return None;
             }
         }
     }
