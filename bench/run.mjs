@@ -1,8 +1,8 @@
 /*
- * npm run bench [-- --quick] [--case upstream] [--case http/64] [--rounds 3]
+ * npm run bench [-- --quick] [--case upstream] [--case http/64] [--rounds 3] [--document]
  *
  * Measures the package beside the peer (bench/peer), one after the other in turn, and prints one table. What was measured
- * goes to bench/results; a full run also writes docs/benchmarks.md and its charts. See bench/README.md.
+ * goes to bench/results; a full run, or one with --document, also writes docs/benchmarks.md and its chart. See bench/README.md.
  */
 import { parseArgs } from "node:util";
 import { Refusal, main } from "../scripts/lib/project.mjs";
@@ -15,11 +15,11 @@ import { Results } from "./lib/results.mjs";
 import { targetLines } from "./lib/targets.mjs";
 
 await main(async () => {
-  const { quick, filters, rounds } = options();
+  const { quick, filters, rounds, documents } = options();
   const cases = chosen(quick, filters);
   await buildAll();
   const results = new Results({
-    name: filters.length > 0 ? "partial" : quick ? "quick" : "full",
+    name: documents ? "documented" : quick ? "quick" : "partial",
     machine: machine(),
     rounds,
   });
@@ -40,11 +40,13 @@ function options() {
       quick: { type: "boolean", default: false },
       case: { type: "string", multiple: true, default: [] },
       rounds: { type: "string" },
+      document: { type: "boolean", default: false },
     },
   });
   const rounds = Number(values.rounds ?? (values.quick ? 2 : 3));
   if (!(rounds >= 1)) throw new Refusal(`--rounds: expected a number >= 1, got "${values.rounds}".`);
-  return { quick: values.quick, filters: values.case, rounds };
+  const isFull = !values.quick && values.case.length === 0;
+  return { quick: values.quick, filters: values.case, rounds, documents: values.document || isFull };
 }
 
 function chosen(quick, filters) {

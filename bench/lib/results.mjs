@@ -44,9 +44,9 @@ export class Results {
     writeFileSync(inProject(this.path), `${JSON.stringify({ machine, rounds, cases }, null, 2)}\n`);
   }
 
-  /** A full run is for the repository: the document, the charts, and everything in the house's format. */
+  /** Such a run is for the repository: the document, the chart, and everything in the house's format. */
   async publish() {
-    if (this.name !== "full") return;
+    if (this.name !== "documented") return;
     const written = writeDocument(this);
     await show(tool("prettier"), ["--write", "--log-level=warn", this.path, ...written]);
   }
