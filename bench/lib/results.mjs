@@ -47,7 +47,7 @@ export class Results {
   /** Such a run is for the repository: the document, the chart, and everything in the house's format. */
   async publish() {
     if (this.name !== "documented") return;
-    const written = writeDocument(this);
-    await show(tool("prettier"), ["--write", "--log-level=warn", this.path, ...written]);
+    const texts = writeDocument(this).filter((path) => !path.endsWith(".svg"));
+    await show(tool("prettier"), ["--write", "--log-level=warn", this.path, ...texts]);
   }
 }
