@@ -12,7 +12,7 @@ use std::{
 use crate::{
     bridge::Bridge,
     connection::{CloseInfo, Connection},
-    sync::{AtomicBool, Mutex, Ordering, lock},
+    sync::{AtomicBool, Condvar, Mutex, Ordering, lock},
     turns::Turns,
 };
 use worker_core::protocol::Registration;
@@ -194,9 +194,17 @@ impl Event {
     }
 }
 
+/// Of what peers can cause at will, in bytes as backlogs count them, so much keeps the owner busy for
+/// half a millisecond or more, in which nothing has to be read.
+const ENOUGH_BYTES: usize = 256 * 1024;
+/// For heartbeats, and for what is to be written, nobody waits longer.
+const LONGEST_WAIT: Duration = Duration::from_millis(1);
+
 /// Many producers, one owner.
 pub struct EventQueue {
     events: Mutex<Turns>,
+    /// The owner has taken what was more than enough.
+    taken: Condvar,
     signalled: AtomicBool,
     /// When the owner was signalled, while it has not come; otherwise how long it last took.
     lag: Mutex<Lag>,
@@ -209,6 +217,7 @@ impl EventQueue {
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             events: Mutex::default(),
+            taken: Condvar::new(),
             signalled: AtomicBool::new(false),
             lag: Mutex::default(),
             wake: Box::new(wake),
@@ -232,6 +241,16 @@ impl EventQueue {
     pub(crate) fn signal(&self) {
         if !self.signalled.swap(true, Ordering::AcqRel) {
             (self.wake)();
+        }
+    }
+
+    /// Keeps the thread from reading on while the owner has more than enough to do: what arrives
+    /// meanwhile is then read together. The owner ends it by coming.
+    pub(crate) fn wait_for_busy_owner(&self) {
+        let events = lock(&self.events);
+        if events.bytes() > ENOUGH_BYTES {
+            // Woken for nothing or poisoned: the thread reads on, which is no harm.
+            drop(self.taken.wait_timeout(events, LONGEST_WAIT));
         }
     }
 
@@ -259,7 +278,14 @@ impl EventQueue {
             lag.last = since.elapsed();
         }
         drop(lag);
-        lock(&self.events).take()
+        let mut events = lock(&self.events);
+        let was_enough = events.bytes() > ENOUGH_BYTES;
+        let taken = events.take();
+        drop(events);
+        if was_enough {
+            self.taken.notify_one();
+        }
+        taken
     }
 }
 

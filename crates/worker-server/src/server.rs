@@ -438,7 +438,10 @@ async fn ring_for(shared: Arc<Shared>, run: Arc<Run>) {
     loop {
         tokio::select! {
             biased;
-            () = shared.bell.notified() => shared.events.signal(),
+            () = shared.bell.notified() => {
+                shared.events.signal();
+                shared.events.wait_for_busy_owner();
+            }
             () = run.all_done() => return,
         }
     }

@@ -2,13 +2,13 @@
 
 #[cfg(not(feature = "loom"))]
 pub(crate) use std::sync::{
-    Mutex,
+    Condvar, Mutex,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 #[cfg(feature = "loom")]
 pub(crate) use loom::sync::{
-    Mutex,
+    Condvar, Mutex,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 

@@ -24,6 +24,8 @@ pub(crate) struct Turns {
     number: u64,
     /// Its events, in order.
     events: VecDeque<Event>,
+    /// What those of them that peers can cause at will count in backlogs.
+    bytes: usize,
     /// What exceeds the shares, in order, by connection.
     waiting: BTreeMap<u64, VecDeque<Event>>,
 }
@@ -40,6 +42,7 @@ impl Turns {
                 self.waiting.insert(id, VecDeque::from([event]));
                 return;
             }
+            self.bytes += bytes;
         } else {
             self.end_waiting_of(&event);
         }
@@ -54,6 +57,7 @@ impl Turns {
         {
             waiting
         } else if connection.take_share(self.number, bytes, SHARE_BYTES) {
+            self.bytes += bytes;
             &mut self.events
         } else {
             self.waiting.entry(connection.id()).or_default()
@@ -64,9 +68,15 @@ impl Turns {
         }
     }
 
+    /// Bytes of the turn that is being filled.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The events of this turn; none: there are none at all.
     pub(crate) fn take(&mut self) -> VecDeque<Event> {
         self.number += 1;
+        self.bytes = 0;
         let taken = std::mem::take(&mut self.events);
         if !self.waiting.is_empty() {
             self.deal_shares();
@@ -75,14 +85,15 @@ impl Turns {
     }
 
     fn deal_shares(&mut self) {
-        let (number, events) = (self.number, &mut self.events);
+        let (number, events, dealt) = (self.number, &mut self.events, &mut self.bytes);
         self.waiting.retain(|_, waiting| {
             while let Some(event) = waiting.pop_front() {
-                if let Some((connection, bytes)) = event.turn()
-                    && !connection.take_share(number, bytes, SHARE_BYTES)
-                {
-                    waiting.push_front(event);
-                    return true;
+                if let Some((connection, bytes)) = event.turn() {
+                    if !connection.take_share(number, bytes, SHARE_BYTES) {
+                        waiting.push_front(event);
+                        return true;
+                    }
+                    *dealt += bytes;
                 }
                 events.push_back(event);
             }
@@ -171,6 +182,23 @@ mod tests {
         assert!(turns.take().is_empty());
         turns.push(message(&flooder, 11));
         assert_eq!(turn(&mut turns), messages(1, 11..12), "it waits no more");
+    }
+
+    #[test]
+    fn counts_the_bytes_of_the_turn_that_is_being_filled() {
+        let mut turns = Turns::default();
+        let (loud, quiet) = (connection(1), connection(2));
+        for n in 0..6 {
+            turns.push(message(&loud, n));
+        }
+        assert_eq!(turns.bytes(), SHARE_BYTES, "the rest is for later turns");
+        turns.push_message(&quiet, "1");
+        turns.push(closed(&quiet));
+        assert_eq!(turns.bytes(), SHARE_BYTES + backlog_of("1"));
+        turns.take();
+        assert_eq!(turns.bytes(), SHARE_BYTES / 2, "what was dealt at once");
+        turns.take();
+        assert_eq!(turns.bytes(), 0);
     }
 
     #[test]
