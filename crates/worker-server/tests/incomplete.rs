@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::{FIN, Frame, Owner, Peer, frame, opcode::*, until};
+use support::{FIN, Frame, Owner, Peer, frame, opcode::*, soon, until};
 use worker_server::Event;
 
 const TOTAL: usize = 100_000;
@@ -129,4 +129,40 @@ async fn expect_given_up(owner: &mut Owner, sender: &mut Sender) {
     assert_eq!(told.await, "Too many incomplete messages");
     let stats = owner.fleet.stats();
     assert_eq!((stats.messages_given_up, stats.protocol_errors), (1, 0), "{stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_is_completed_one_after_the_other_and_nobody_waits_for_ever() {
+    const SENDERS: usize = 30;
+    const COUNT: usize = 2;
+    let mut owner = Owner::with_limits(|limits| limits.total_incomplete_bytes = TOTAL);
+    let mut peers = Vec::new();
+    for n in 0..SENDERS {
+        peers.push(owner.worker(&format!("w-{n}")).await.0);
+    }
+    let sending: Vec<_> = peers
+        .into_iter()
+        .map(|peer| {
+            tokio::spawn(async move {
+                let mut sender = Sender::new(peer);
+                for _ in 0..COUNT {
+                    while !sender.unsent.is_empty() {
+                        sender.send(sender.unsent.len().min(10_000)).await;
+                        tokio::task::yield_now().await;
+                    }
+                    sender = Sender::new(sender.peer);
+                }
+                sender.peer
+            })
+        })
+        .collect();
+    for _ in 0..SENDERS * COUNT {
+        assert_eq!(owner.find_message().await.len(), LARGE);
+    }
+    for sent in sending {
+        soon(sent).await.unwrap();
+    }
+    let stats = owner.fleet.stats();
+    assert!(stats.message_pauses > 0, "they were in each other's way: {stats:?}");
+    assert_eq!((stats.incomplete_bytes, stats.messages_given_up), (0, 0), "{stats:?}");
 }
