@@ -35,6 +35,7 @@ const LIMITS: Record<keyof WorkerServerLimits, true> = {
   maxTotalOutboxBytes: true,
   maxBacklogBytes: true,
   maxTotalBacklogBytes: true,
+  maxTotalIncompleteBytes: true,
   maxConnections: true,
   maxRequestHeadBytes: true,
   maxRequestHeaders: true,

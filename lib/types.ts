@@ -157,6 +157,13 @@ export interface WorkerServerLimits {
    */
   maxTotalBacklogBytes?: number;
   /**
+   * Bytes of messages that have begun to arrive, of all connections together, not counting the first 16 KiB of each.
+   * Default 256 MiB; beyond, the oldest one goes on and the others wait. What is in the way is given up with close 1013:
+   * messages of connections that have not registered, and those that have been arriving for `writeTimeoutMs`. A message that
+   * is alone may be larger. Costs that much memory when peers are slow to send, or stall.
+   */
+  maxTotalIncompleteBytes?: number;
+  /**
    * Connections at once, of every kind. Default: no limit; beyond, new ones are closed at once. An idle worker costs 7 KiB
    * and a file descriptor, of which the system may allow fewer.
    */
@@ -219,6 +226,8 @@ export interface ServerStats {
   outboxBytes: number;
   /** Bytes received that the event loop has not got to, not counting the first 16 KiB of each connection. */
   backlogBytes: number;
+  /** Bytes of messages that have begun to arrive, not counting the first 16 KiB of each. */
+  incompleteBytes: number;
   /** Milliseconds by which the event loop is late, measured twice a second. */
   eventLoopLagMs: number;
   /** TCP connections, of every kind. */
@@ -251,6 +260,10 @@ export interface ServerStats {
   messagesTooFragmented: number;
   /** Connections failed for a message of 1 MiB or more that did not go on arriving. */
   messageTimeouts: number;
+  /** Times that a connection was not read for a while because of `maxTotalIncompleteBytes`; nothing is lost by that. */
+  messagePauses: number;
+  /** Connections failed for a message that was in the way of others when `maxTotalIncompleteBytes` was exceeded. */
+  messagesGivenUp: number;
   /** Messages that are no JSON or have no type. */
   messagesInvalid: number;
   /** Messages of types without a handler. */

@@ -130,6 +130,7 @@ export interface NativeLimits {
   maxTotalOutboxBytes?: number
   maxBacklogBytes?: number
   maxTotalBacklogBytes?: number
+  maxTotalIncompleteBytes?: number
   maxConnections?: number
   maxRequestHeadBytes?: number
   maxRequestHeaders?: number

@@ -20,6 +20,7 @@ pub struct NativeLimits {
     pub max_total_outbox_bytes: Option<f64>,
     pub max_backlog_bytes: Option<f64>,
     pub max_total_backlog_bytes: Option<f64>,
+    pub max_total_incomplete_bytes: Option<f64>,
     pub max_connections: Option<f64>,
     pub max_request_head_bytes: Option<f64>,
     pub max_request_headers: Option<f64>,
@@ -53,6 +54,7 @@ impl From<NativeLimits> for Limits {
         set_count(&mut limits.total_outbox_bytes, given.max_total_outbox_bytes);
         set_count(&mut limits.backlog_bytes, given.max_backlog_bytes);
         set_count(&mut limits.total_backlog_bytes, given.max_total_backlog_bytes);
+        set_count(&mut limits.total_incomplete_bytes, given.max_total_incomplete_bytes);
         set_count(&mut limits.connections, given.max_connections);
         set_count(&mut limits.request_head_bytes, given.max_request_head_bytes);
         set_count(&mut limits.request_headers, given.max_request_headers);

@@ -216,17 +216,20 @@ describe("ten frames that announce 90 MiB and stall", () => {
     await expectBounded(server, base);
   });
 
-  test("leave nothing behind when all but their last bytes have come", async () => {
+  test("cost no more than 256 MiB and one of them when all but their last bytes have come, and leave nothing", async () => {
     const { server, port, base } = await startServer();
     const stall: Act = async ({ pour, frameHead }, socket) => {
       await pour(socket, frameHead(1, 90 * 1024 * 1024), 1);
       await pour(socket, Buffer.alloc(1024 * 1024, "x"), 89);
     };
 
-    expect(await flood(port, stall, { registered: true, count: sized(2, COUNT) })).toEqual(
-      all(1008, sized(2, COUNT)),
-    );
+    const codes = await flood(port, stall, { registered: true, count: COUNT });
 
+    // Those that are in the way of others are given up, the rest meets its own deadline.
+    expect(codes.filter((code) => code !== 1008 && code !== 1013)).toEqual([]);
+    expect(codes).toContain(1013);
+    const { most } = await server.run(({ memory }) => memory());
+    expectAtMost("memory grew by", (most - base) / MIB, 256 + 90 + MOST_MIB, "MiB");
     expect(await connections(server)).toBe(0);
     const { now } = await server.run(({ memory }) => memory());
     expectAtMost("memory afterwards has grown by", (now - base) / MIB, MOST_MIB, "MiB");

@@ -76,7 +76,7 @@ pub struct Connection {
     turn: AtomicU64,
     /// Bytes of that share that it has used; likewise.
     used_share: AtomicUsize,
-    /// Not read at the moment because of its backlog: its silence proves nothing.
+    /// Not read at the moment because of a limit: its silence proves nothing.
     stalled: AtomicBool,
     /// When it was read again after that, until it beats; as `last_heartbeat`.
     resumed: AtomicU64,
@@ -307,23 +307,26 @@ impl Connection {
         fits
     }
 
-    /// Whether the backlog allows reading; remembers the answer for [`Connection::is_stalled`].
-    pub(crate) fn may_read(&self, now_ms: impl FnOnce() -> f64) -> bool {
+    /// Whether it may be read, which takes a backlog below its bound and room for the message that it
+    /// sends; remembers the answer for [`Connection::is_stalled`].
+    pub(crate) fn may_read(&self, has_room: bool, now_ms: impl FnOnce() -> f64) -> bool {
         let was_stalled = self.is_stalled();
         let bound = self.bounds.bound();
         let bound = if was_stalled { low_mark(bound) } else { bound };
-        let may = self.backlog.load(Ordering::Acquire) <= bound;
+        let is_taken = self.backlog.load(Ordering::Acquire) <= bound;
+        let may = is_taken && has_room;
         if may && was_stalled {
             self.resumed.store(now_ms().to_bits(), Ordering::Relaxed);
         }
         if !may && !was_stalled {
-            self.counters.backlog_pauses.increment();
+            let Counters { backlog_pauses, message_pauses, .. } = &*self.counters;
+            if is_taken { message_pauses } else { backlog_pauses }.increment();
         }
         self.stalled.store(!may, Ordering::Release);
         may
     }
 
-    /// Whether it is not being read because its owner is behind.
+    /// Whether it is not being read because its owner is behind, or others send too much at once.
     pub(crate) fn is_stalled(&self) -> bool {
         self.stalled.load(Ordering::Acquire)
     }
@@ -361,7 +364,7 @@ mod tests {
     }
 
     fn may_read(connection: &Connection) -> bool {
-        connection.may_read(|| 1_000.0)
+        connection.may_read(true, || 1_000.0)
     }
 
     #[test]
@@ -412,13 +415,13 @@ mod tests {
     fn silence_counts_from_the_moment_it_is_read_again() {
         let connection = connection(100, 100);
         connection.set_last_heartbeat_ms(5.0);
-        assert!(connection.may_read(|| 10.0));
+        assert!(connection.may_read(true, || 10.0));
         assert_eq!(connection.last_chance_ms(), 5.0, "it was read all the time");
         connection.enter_backlog(101);
-        connection.may_read(|| 20.0);
+        connection.may_read(true, || 20.0);
         connection.leave_backlog(101);
-        connection.may_read(|| 30.0);
-        connection.may_read(|| 40.0);
+        connection.may_read(true, || 30.0);
+        connection.may_read(true, || 40.0);
         assert_eq!((connection.last_chance_ms(), connection.last_heartbeat_ms()), (30.0, 5.0));
         connection.beat(35.0);
         assert_eq!(connection.last_chance_ms().floor(), 35.0);

@@ -40,6 +40,8 @@ pub(crate) struct Counters {
     pub(crate) messages_too_large: Counter,
     pub(crate) messages_too_fragmented: Counter,
     pub(crate) message_timeouts: Counter,
+    pub(crate) message_pauses: Counter,
+    pub(crate) messages_given_up: Counter,
     pub(crate) messages_invalid: Counter,
     pub(crate) messages_dropped: Counter,
     pub(crate) heartbeats_refused: Counter,
@@ -57,6 +59,8 @@ pub struct Stats {
     pub outbox_bytes: usize,
     /// Bytes received that the owner has not got to, not counting the first 16 KiB of each connection.
     pub backlog_bytes: usize,
+    /// Bytes of messages that have begun to arrive, not counting the first 16 KiB of each.
+    pub incomplete_bytes: usize,
     /// Milliseconds by which the owner is late to take events, as last measured.
     pub owner_lag_ms: u64,
     /// Streams accepted.
@@ -89,6 +93,11 @@ pub struct Stats {
     pub messages_too_fragmented: u64,
     /// Connections failed for a large message that did not go on arriving.
     pub message_timeouts: u64,
+    /// Times that a connection was not read for a while because of
+    /// [`Limits::total_incomplete_bytes`](crate::Limits::total_incomplete_bytes).
+    pub message_pauses: u64,
+    /// Connections failed for a message that was in the way of others when that was exceeded.
+    pub messages_given_up: u64,
     /// Control messages that are no JSON or have no type. (What else is invalid, its owner finds.)
     pub messages_invalid: u64,
     /// Messages dropped because their sender had not shown a token.

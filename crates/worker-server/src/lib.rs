@@ -16,6 +16,7 @@ mod fleet;
 #[doc(hidden)]
 pub mod fuzzing;
 mod heartbeats;
+mod incomplete;
 mod limits;
 mod listener;
 #[cfg(all(test, feature = "loom"))]

@@ -44,6 +44,11 @@ pub struct Limits {
     /// The same of all connections together, not counting the first 16 KiB of each. Default 256 MiB;
     /// beyond, only connections with less than 16 KiB waiting are read.
     pub total_backlog_bytes: usize,
+    /// Bytes of messages that have begun to arrive, of all connections together, not counting the first
+    /// 16 KiB of each. Default 256 MiB; beyond, the oldest goes on and the others wait, as for the
+    /// backlog; those of strangers, and those that have been arriving for the write timeout, are given
+    /// up: close 1013. One that is alone may be larger.
+    pub total_incomplete_bytes: usize,
     /// Largest request head, in bytes. Default 16 KiB.
     pub request_head_bytes: usize,
     /// Most header lines of a request. Default 2,000.
@@ -76,6 +81,7 @@ impl Default for Limits {
             ping_interval: Some(Duration::from_secs(30)),
             backlog_bytes: 1024 * 1024,
             total_backlog_bytes: 256 * 1024 * 1024,
+            total_incomplete_bytes: 256 * 1024 * 1024,
             request_head_bytes: 16 * 1024,
             request_headers: 2_000,
             request_head_timeout: Duration::from_secs(30),

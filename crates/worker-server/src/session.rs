@@ -20,13 +20,14 @@ use worker_core::protocol::{
 use crate::{
     connection::{CloseInfo, Connection},
     events::{Event, Refusal, SHORT_BYTES, Text},
+    incomplete::IncompleteMessage,
     outbox::Outbox,
     panics::lock,
     registry::Displaced,
     server::{Run, Shared},
     stream::Stream,
     websocket::{
-        Decoder, Incoming, MESSAGE_TIMEOUT, ProtocolError, TOO_LARGE, TOO_MANY_FRAGMENTS,
+        Decoder, GIVEN_UP, Incoming, MESSAGE_TIMEOUT, ProtocolError, TOO_LARGE, TOO_MANY_FRAGMENTS,
         close_frame, pong_frame, text_frame,
     },
 };
@@ -62,6 +63,7 @@ pub(crate) async fn serve(stream: Stream, early: Vec<u8>, shared: Arc<Shared>, r
             shared.limits().unregistered_message_bytes,
             shared.limits().message_fragments,
         ),
+        incomplete: IncompleteMessage::new(&shared.incomplete_messages),
         stream,
         unread: early,
         phase: Phase::Open,
@@ -75,6 +77,7 @@ pub(crate) async fn serve(stream: Stream, early: Vec<u8>, shared: Arc<Shared>, r
         deadline: Some(Instant::now() + shared.limits().registration_timeout),
         write_deadline: None,
         message_deadline: None,
+        room_deadline: None,
         ending,
     };
     session.run().await;
@@ -118,6 +121,7 @@ struct Session<'a> {
     ending: Ending<'a>,
     stream: Stream,
     decoder: Decoder,
+    incomplete: IncompleteMessage<'a>,
     /// Bytes read but not looked at, because an acknowledgement is awaited.
     unread: Vec<u8>,
     phase: Phase,
@@ -138,6 +142,8 @@ struct Session<'a> {
     write_deadline: Option<Instant>,
     /// By when the peer must go on with the large message that it has begun.
     message_deadline: Option<Instant>,
+    /// When to look again whether there is room for the message that it has begun.
+    room_deadline: Option<Instant>,
 }
 
 impl Session<'_> {
@@ -150,6 +156,7 @@ impl Session<'_> {
             if self.awaits_acknowledgement {
                 continue;
             }
+            self.count_incomplete();
             let Ok(drained) = self.write() else { return };
             if self.ending.connection.is_terminated() {
                 self.stream.reset_on_drop();
@@ -172,6 +179,13 @@ impl Session<'_> {
         }
     }
 
+    fn count_incomplete(&mut self) {
+        let bytes = self.decoder.incomplete_bytes();
+        if !self.incomplete.grown_to(bytes, self.ending.connection) {
+            self.fail(GIVEN_UP);
+        }
+    }
+
     /// True: nothing is left to write.
     fn write(&mut self) -> io::Result<bool> {
         let written = Outbox::write_to(self.ending.connection.outbox(), &self.stream)?;
@@ -187,15 +201,18 @@ impl Session<'_> {
     /// Waits for something to do and reads if that is it. False: the connection is gone.
     async fn wait(&mut self, drained: bool) -> bool {
         let connection = self.ending.connection;
+        self.room_deadline = self.incomplete.waits_until();
+        let has_room = self.room_deadline.is_none();
         let reads = self.phase != Phase::Draining
             && self.reply_bytes <= UNREAD_REPLY_BYTES
-            && connection.may_read(|| self.ending.shared.clock.now_ms());
+            && connection.may_read(has_room, || self.ending.shared.clock.now_ms());
         if !reads || self.decoder.incomplete_bytes() < LARGE_MESSAGE_BYTES {
             self.message_deadline = None;
         } else if self.message_deadline.is_none() {
             self.message_deadline = Some(Instant::now() + self.limits().write_timeout);
         }
-        let deadlines = [self.deadline, self.write_deadline, self.message_deadline];
+        let deadlines =
+            [self.deadline, self.write_deadline, self.message_deadline, self.room_deadline];
         let deadline = deadlines.into_iter().flatten().min();
         let mut changed = pin!(connection.changed());
         let mut timer = pin!(deadline.map(sleep_until));
@@ -228,6 +245,15 @@ impl Session<'_> {
         self.deadline = Some(Instant::now() + self.limits().close_timeout);
     }
 
+    fn start_draining(&mut self) {
+        // Nothing is read any more, so what has come of a message is of no use.
+        self.decoder = Decoder::default();
+        self.incomplete.end();
+        self.message_deadline = None;
+        self.phase = Phase::Draining;
+        self.deadline = Some(Instant::now() + self.limits().close_timeout);
+    }
+
     /// False: the connection is to be dropped.
     fn meet_deadline(&mut self) -> bool {
         if self.write_deadline.is_some_and(|deadline| deadline <= Instant::now()) {
@@ -238,6 +264,9 @@ impl Session<'_> {
         }
         if self.message_deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             self.fail(MESSAGE_TIMEOUT);
+            return true;
+        }
+        if self.room_deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return true;
         }
         if self.phase == Phase::Open {
@@ -257,7 +286,8 @@ impl Session<'_> {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         SCRATCH.with(|scratch| {
             let Ok(mut scratch) = scratch.try_borrow_mut() else { return Poll::Ready(false) };
-            let most = self.ending.connection.read_bytes().min(scratch.len());
+            let (own, all) = (self.ending.connection.read_bytes(), self.incomplete.read_bytes());
+            let most = own.min(all).min(scratch.len());
             let room = scratch.get_mut(..most).unwrap_or_default();
             self.stream.poll_read(cx, room).map(|read| {
                 let Some(len) = read.ok().filter(|len| *len > 0) else { return false };
@@ -298,7 +328,10 @@ impl Session<'_> {
 
     fn handle(&mut self, incoming: Incoming<'_>) {
         match incoming {
-            Incoming::Message(text) => self.handle_message(text),
+            Incoming::Message(text) => {
+                self.incomplete.end();
+                self.handle_message(text);
+            }
             Incoming::Ping(payload) => {
                 if self.phase == Phase::Open {
                     self.reply(pong_frame(&payload));
@@ -313,23 +346,19 @@ impl Session<'_> {
         let (code, reason) = close.unwrap_or((1005, String::new()));
         let echo = (code != 1005).then_some(code);
         lock(self.ending.connection.outbox()).close(close_frame(echo, &reason));
-        self.phase = Phase::Draining;
-        self.deadline = Some(Instant::now() + self.limits().close_timeout);
+        self.start_draining();
         self.ending.tell(CloseInfo { code, reason });
     }
 
     fn fail(&mut self, error: ProtocolError) {
-        // Nothing is read any more, so what has come of a message is of no use.
-        self.decoder = Decoder::default();
-        self.message_deadline = None;
         lock(self.ending.connection.outbox()).close(close_frame(Some(error.code), ""));
-        self.phase = Phase::Draining;
-        self.deadline = Some(Instant::now() + self.limits().close_timeout);
+        self.start_draining();
         let counters = &self.ending.shared.counters;
         match error {
             TOO_LARGE => counters.messages_too_large.increment(),
             TOO_MANY_FRAGMENTS => counters.messages_too_fragmented.increment(),
             MESSAGE_TIMEOUT => counters.message_timeouts.increment(),
+            GIVEN_UP => counters.messages_given_up.increment(),
             _ => counters.protocol_errors.increment(),
         }
         self.emit(Event::SocketError(error.reason.into()));

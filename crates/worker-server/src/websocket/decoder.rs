@@ -57,6 +57,9 @@ pub(crate) const TOO_MANY_FRAGMENTS: ProtocolError =
 /// A large message did not go on arriving.
 pub(crate) const MESSAGE_TIMEOUT: ProtocolError =
     ProtocolError { code: 1008, reason: "Message timeout" };
+/// All connections together had too much of messages that were arriving.
+pub(crate) const GIVEN_UP: ProtocolError =
+    ProtocolError { code: 1013, reason: "Too many incomplete messages" };
 
 /// The reading half of one connection.
 #[derive(Debug, Default)]
