@@ -366,7 +366,7 @@ fn bridge_read(call: &Call) -> Option<Value> {
 fn bridge_write(call: &Call) -> Option<Value> {
     let id = call.u32(1)?;
     let bytes = call.with_bytes(2, |bytes| Bytes::copy_from_slice(bytes))?;
-    let goes_on = owned(call, |owned| owned.fleet.bridge(id).is_none_or(|b| b.write(bytes)))?;
+    let goes_on = owned(call, |owned| owned.fleet.write_to_bridge(id, bytes))?;
     call.boolean(goes_on)
 }
 

@@ -2,10 +2,14 @@
 
 use std::{
     collections::VecDeque,
+    future::poll_fn,
+    io,
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Context, Poll},
 };
 
 use bytes::{Buf, Bytes};
@@ -15,12 +19,13 @@ use tokio::{
 };
 
 use crate::{
+    counters::Budget,
     events::Event,
     listener::Addresses,
-    outbox::Written,
+    outbox::{Outbox, Rest, SendError, Written},
     panics::lock,
     server::{Run, Shared, Stage},
-    stream::Stream,
+    stream::{ReadHalf, Stream, with_buffer},
 };
 
 /// Bytes kept in either direction before the other side has to wait.
@@ -44,6 +49,7 @@ pub struct Bridge {
     id: u32,
     addresses: Addresses,
     state: Mutex<State>,
+    outbox: Mutex<Outbox>,
     changed: Notify,
     terminated: AtomicBool,
 }
@@ -56,23 +62,14 @@ struct State {
     ended: bool,
     /// The owner found nothing to read and wants to be told.
     wants_read: bool,
-    outbound: VecDeque<Bytes>,
-    outbound_bytes: usize,
     /// The owner met the high-water mark and wants to be told.
     wants_write: bool,
     /// The owner ended its side.
     finished: bool,
 }
 
-impl State {
-    /// What the owner takes for sent, though the system has not taken it.
-    fn owes(&self) -> bool {
-        !self.wants_write && self.outbound_bytes > 0
-    }
-}
-
 impl Bridge {
-    fn new(id: u32, addresses: Addresses, head: Vec<u8>) -> Self {
+    fn new(id: u32, addresses: Addresses, head: Vec<u8>, outbox: Outbox) -> Self {
         let state = State {
             inbound_bytes: head.len(),
             inbound: VecDeque::from([Bytes::from(head)]),
@@ -82,6 +79,7 @@ impl Bridge {
             id,
             addresses,
             state: Mutex::new(state),
+            outbox: Mutex::new(outbox),
             changed: Notify::new(),
             terminated: AtomicBool::new(false),
         }
@@ -129,12 +127,32 @@ impl Bridge {
 
     /// Queues bytes for the peer. False: enough is queued, [`Event::BridgeWritable`] will tell.
     pub fn write(&self, bytes: Bytes) -> bool {
+        self.send(bytes, |bytes| lock(&self.outbox).push(bytes).map(|()| true))
+    }
+
+    /// The same, but bytes that nothing stands before are written here and now.
+    pub(crate) fn write_at_once(&self, bytes: Bytes) -> bool {
+        self.send(bytes, |bytes| Outbox::push_and_write(&self.outbox, bytes))
+    }
+
+    /// `push` tells whether something is left for the task.
+    fn send(&self, bytes: Bytes, push: impl FnOnce(Bytes) -> Result<bool, SendError>) -> bool {
+        // Without bounds, only an outbox whose stream has ended refuses, which stops nobody.
+        if !bytes.is_empty() && push(bytes) == Ok(true) {
+            self.changed.notify_one();
+        }
         let mut state = lock(&self.state);
-        state.outbound_bytes += bytes.len();
-        state.outbound.push_back(bytes);
-        self.changed.notify_one();
-        state.wants_write = state.outbound_bytes >= HIGH_WATER;
+        state.wants_write = self.queued_bytes() >= HIGH_WATER;
         !state.wants_write
+    }
+
+    fn queued_bytes(&self) -> usize {
+        lock(&self.outbox).bytes()
+    }
+
+    /// Whether there is something that the owner takes for sent, though the system has not taken it.
+    fn owes(&self) -> bool {
+        !lock(&self.state).wants_write && self.queued_bytes() > 0
     }
 
     /// Ends our side behind what was written; [`Event::BridgeWritable`] tells when that is done.
@@ -162,15 +180,18 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     run: Arc<Run>,
 ) {
-    let bridge = Arc::new(Bridge::new(shared.next_id() as u32, addresses, head));
-    let _closing = Closing { shared: &shared, id: bridge.id };
+    let (mut stream, half) = stream.split();
+    let mut outbox = Outbox::new(usize::MAX, Arc::new(Budget::new(usize::MAX)));
+    outbox.open(half);
+    let bridge = Arc::new(Bridge::new(shared.next_id() as u32, addresses, head, outbox));
+    let _closing = Closing { shared: &shared, bridge: &bridge };
     shared.events.push(Event::BridgeOpened(Arc::clone(&bridge)));
     tokio::select! {
         () = run.reached(Stage::Terminating) => {}
         () = async {
-            pump(&stream, &bridge, &shared).await;
-            if bridge.is_terminated() && lock(&bridge.state).owes() {
-                let _ = timeout(shared.limits().close_timeout, flush(&stream, &bridge, &shared)).await;
+            pump(&mut stream, &bridge, &shared).await;
+            if bridge.is_terminated() && bridge.owes() {
+                let _ = timeout(shared.limits().close_timeout, flush(&stream, &bridge)).await;
             }
         } => {}
     }
@@ -179,46 +200,55 @@ pub(crate) async fn serve(
     }
 }
 
-async fn flush(stream: &Stream, bridge: &Bridge, shared: &Shared) -> std::io::Result<()> {
-    while !write_outbound(stream, bridge, shared)?.all {
-        stream.writable().await?;
+async fn flush(stream: &ReadHalf, bridge: &Bridge) -> io::Result<()> {
+    loop {
+        match Outbox::write(&bridge.outbox)?.rest {
+            Rest::Nothing => return Ok(()),
+            Rest::Waits => stream.writable().await?,
+            Rest::IsWritten => bridge.changed.notified().await,
+        }
     }
-    Ok(())
 }
 
 /// Tells the owner, also when the task panics.
 struct Closing<'a> {
     shared: &'a Shared,
-    id: u32,
+    bridge: &'a Bridge,
 }
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.shared.events.push(Event::BridgeClosed(self.id));
+        // The owner keeps the bridge until it hears of its end; the stream is not to wait for that.
+        lock(&self.bridge.outbox).discard();
+        self.shared.events.push(Event::BridgeClosed(self.bridge.id));
     }
 }
 
-async fn pump(stream: &Stream, bridge: &Bridge, shared: &Shared) {
-    let mut buffer = vec![0; READ_BYTES];
+async fn pump(stream: &mut ReadHalf, bridge: &Bridge, shared: &Shared) {
     let mut our_side_open = true;
     // By when the peer must take something of what waits for it.
     let mut write_deadline = None;
     loop {
-        let Ok(written) = write_outbound(stream, bridge, shared) else { return };
-        let drained = written.all;
-        if drained {
-            write_deadline = None;
-        } else if written.bytes > 0 || write_deadline.is_none() {
-            write_deadline = Some(Instant::now() + shared.limits().write_timeout);
+        let Ok(Written { bytes, rest }) = Outbox::write(&bridge.outbox) else { return };
+        match rest {
+            Rest::Nothing => write_deadline = None,
+            Rest::Waits if bytes > 0 || write_deadline.is_none() => {
+                write_deadline = Some(Instant::now() + shared.limits().write_timeout);
+            }
+            Rest::Waits | Rest::IsWritten => {}
         }
+        let (reads, ended, finished) = {
+            let mut state = lock(&bridge.state);
+            if state.wants_write && bridge.queued_bytes() < HIGH_WATER {
+                state.wants_write = false;
+                shared.events.push(Event::BridgeWritable(bridge.id));
+            }
+            (!state.ended && state.inbound_bytes < HIGH_WATER, state.ended, state.finished)
+        };
         if bridge.is_terminated() {
             return;
         }
-        let (reads, ended, finished) = {
-            let state = lock(&bridge.state);
-            (!state.ended && state.inbound_bytes < HIGH_WATER, state.ended, state.finished)
-        };
-        if drained && finished && our_side_open {
+        if rest == Rest::Nothing && finished && our_side_open {
             if stream.finish().is_err() {
                 return;
             }
@@ -228,29 +258,51 @@ async fn pump(stream: &Stream, bridge: &Bridge, shared: &Shared) {
         if ended && !our_side_open {
             return;
         }
-        tokio::select! {
-            () = bridge.changed.notified() => {}
-            ready = stream.writable(), if !drained => if ready.is_err() { return },
-            () = sleep_until(write_deadline.unwrap_or_else(Instant::now)), if !drained => {
+        let waits = rest == Rest::Waits;
+        let mut changed = pin!(bridge.changed.notified());
+        let mut timer = pin!(write_deadline.filter(|_| waits).map(sleep_until));
+        let goes_on = poll_fn(|cx| {
+            if changed.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            if let Some(timer) = timer.as_mut().as_pin_mut()
+                && timer.poll(cx).is_ready()
+            {
                 shared.counters.write_timeouts.increment();
                 stream.reset_on_drop();
-                return;
+                return Poll::Ready(false);
             }
-            ready = stream.readable(), if reads => {
-                if ready.is_err() || !read_inbound(stream, bridge, shared, &mut buffer) {
-                    return;
-                }
+            if waits && let Poll::Ready(writable) = stream.poll_writable(cx) {
+                return Poll::Ready(writable.is_ok());
             }
+            if reads { poll_read(stream, cx, bridge, shared) } else { Poll::Pending }
+        });
+        if !goes_on.await {
+            return;
         }
     }
 }
 
 /// False: the connection failed.
-fn read_inbound(stream: &Stream, bridge: &Bridge, shared: &Shared, buffer: &mut [u8]) -> bool {
-    let read = match stream.try_read(buffer) {
-        Ok(len) => buffer.get(..len).unwrap_or_default(),
-        Err(error) => return error.kind() == std::io::ErrorKind::WouldBlock,
-    };
+fn poll_read(
+    stream: &mut ReadHalf,
+    cx: &mut Context<'_>,
+    bridge: &Bridge,
+    shared: &Shared,
+) -> Poll<bool> {
+    let read = with_buffer(|buffer| {
+        let room = buffer.get_mut(..READ_BYTES).unwrap_or_default();
+        stream.poll_read(cx, room).map(|read| {
+            let Ok(len) = read else { return false };
+            receive(room.get(..len).unwrap_or_default(), bridge, shared);
+            true
+        })
+    });
+    read.unwrap_or(Poll::Ready(false))
+}
+
+/// Keeps what was read for the owner; nothing: the peer ended its side.
+fn receive(read: &[u8], bridge: &Bridge, shared: &Shared) {
     let mut state = lock(&bridge.state);
     #[cfg(feature = "fault-injection")]
     crate::panics::inject(b"inject-bridge-panic", read);
@@ -263,35 +315,6 @@ fn read_inbound(stream: &Stream, bridge: &Bridge, shared: &Shared, buffer: &mut 
     if std::mem::take(&mut state.wants_read) {
         shared.events.push(Event::BridgeReadable(bridge.id));
     }
-    true
-}
-
-/// Writes what the stream takes now.
-fn write_outbound(stream: &Stream, bridge: &Bridge, shared: &Shared) -> std::io::Result<Written> {
-    let mut state = lock(&bridge.state);
-    let before = state.outbound_bytes;
-    while let Some(chunk) = state.outbound.front() {
-        match stream.try_write_vectored(&[std::io::IoSlice::new(chunk)]) {
-            Ok(0) if !chunk.is_empty() => return Err(std::io::ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                state.outbound_bytes -= written;
-                if let Some(chunk) = state.outbound.front_mut() {
-                    chunk.advance(written);
-                    if chunk.is_empty() {
-                        state.outbound.pop_front();
-                    }
-                }
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                return Ok(Written { bytes: before - state.outbound_bytes, all: false });
-            }
-            Err(error) => return Err(error),
-        }
-        if state.outbound_bytes < HIGH_WATER && std::mem::take(&mut state.wants_write) {
-            shared.events.push(Event::BridgeWritable(bridge.id));
-        }
-    }
-    Ok(Written { bytes: before - state.outbound_bytes, all: true })
 }
 
 #[cfg(test)]
@@ -301,7 +324,8 @@ mod tests {
     use super::*;
 
     fn bridge(head: &[u8]) -> Bridge {
-        Bridge::new(1, Addresses::default(), head.to_vec())
+        let outbox = Outbox::new(usize::MAX, Arc::new(Budget::new(usize::MAX)));
+        Bridge::new(1, Addresses::default(), head.to_vec(), outbox)
     }
 
     /// As if the peer had sent it.

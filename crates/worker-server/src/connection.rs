@@ -136,11 +136,26 @@ impl Connection {
     pub(crate) fn queue(&self, frame: Bytes) -> Result<(), SendError> {
         let bytes = frame.len();
         let pushed = lock(&self.outbox).push(frame);
-        if pushed == Err(SendError::Full) {
+        self.count_refusal(bytes, pushed)
+    }
+
+    fn count_refusal(&self, bytes: usize, sent: Result<(), SendError>) -> Result<(), SendError> {
+        if sent == Err(SendError::Full) {
             self.counters.sends_refused.increment();
             self.counters.bytes_dropped.add(bytes as u64);
         }
-        pushed
+        sent
+    }
+
+    /// Writes a frame at once if nothing stands before it, and leaves it to the task if not.
+    pub(crate) fn send_at_once(&self, frame: Bytes) -> Result<(), SendError> {
+        let bytes = frame.len();
+        let sent = Outbox::push_and_write(&self.outbox, frame);
+        self.count_refusal(bytes, sent.map(drop))?;
+        if sent == Ok(true) {
+            self.wake();
+        }
+        Ok(())
     }
 
     /// Makes the task look at the outbox.

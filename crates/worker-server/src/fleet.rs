@@ -1,6 +1,7 @@
 //! The owner's face of a server: the pool joined with the live connections.
 
 use std::{
+    cell::Cell,
     collections::{HashMap, VecDeque},
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -50,6 +51,8 @@ pub struct Fleet {
     roster: Option<Roster>,
     /// Recoveries taken and not yet handed out.
     recovered: Vec<Arc<Connection>>,
+    /// The owner has been woken for one thing only and has not written since.
+    writes_at_once: Cell<bool>,
 }
 
 /// What the pool and the connection know of a worker at this moment.
@@ -80,6 +83,7 @@ impl Fleet {
             heartbeats: Heartbeats::default(),
             roster: None,
             recovered: Vec::new(),
+            writes_at_once: Cell::new(false),
         }
     }
 
@@ -109,6 +113,9 @@ impl Fleet {
     pub fn next_event(&mut self) -> Option<Event> {
         if self.taken.is_empty() {
             self.taken = self.events.take();
+            if !self.taken.is_empty() {
+                self.writes_at_once.set(is_single(&self.taken));
+            }
         }
         let event = self.taken.pop_front()?;
         event.backlogs(Connection::leave_backlog);
@@ -281,12 +288,18 @@ impl Fleet {
         seal_text(buffer)
     }
 
-    /// Sends a frame to one worker.
+    /// Sends a frame to one worker. What is probably the answer to a single event is written here and
+    /// now: with nothing else to do, waking the runtime's thread would take as long and be later.
     ///
     /// # Errors
     /// When it is closing, closed or not in the pool, or does not read what it is sent.
     pub fn send(&self, slot: Slot, frame: Bytes) -> Result<(), SendError> {
-        self.postbox.send(self.connection(slot).ok_or(SendError::NotOpen)?, frame)
+        let connection = self.connection(slot).ok_or(SendError::NotOpen)?;
+        if self.writes_at_once.replace(false) {
+            self.postbox.send_at_once(connection, frame)
+        } else {
+            self.postbox.send(connection, frame)
+        }
     }
 
     /// Sends the same frame to all workers that take it, on the runtime's thread.
@@ -353,8 +366,26 @@ impl Fleet {
         self.bridges.get(&id)
     }
 
+    /// Writes to a bridged connection, at once as in [`Fleet::send`]. False: enough is queued, and
+    /// [`Event::BridgeWritable`] will tell.
+    pub fn write_to_bridge(&self, id: u32, bytes: Bytes) -> bool {
+        // Without one it has ended, which stops nobody.
+        self.bridge(id).is_none_or(|bridge| match self.writes_at_once.replace(false) {
+            true => bridge.write_at_once(bytes),
+            false => bridge.write(bytes),
+        })
+    }
+
     fn connection(&self, slot: Slot) -> Option<&Arc<Connection>> {
         self.connections.get(slot.index() as usize)?.as_ref()
+    }
+}
+
+/// Whether there is one thing only to handle.
+fn is_single(events: &VecDeque<Event>) -> bool {
+    match events.front() {
+        Some(Event::Messages(batch)) => events.len() == 1 && batch.len() == 1,
+        _ => events.len() == 1,
     }
 }
 

@@ -149,7 +149,7 @@ fn outboxes_never_hold_more_than_their_budget() {
                         }
                     }
                     // Given back only after nobody counts on it.
-                    sent.fetch_sub(outbox.held(), Ordering::AcqRel);
+                    sent.fetch_sub(outbox.bytes(), Ordering::AcqRel);
                     drop(outbox);
                 })
             })
@@ -176,7 +176,7 @@ fn nothing_is_taken_behind_the_close_frame() {
         let first = lock(&outbox).close(Bytes::from_static(b"close"));
         let (sent, second) = (sender.join().unwrap(), closer.join().unwrap());
         assert!(first != second, "closed once");
-        let held = lock(&outbox).held();
+        let held = lock(&outbox).bytes();
         assert_eq!(held, if sent.is_ok() { 9 } else { 5 });
     });
 }

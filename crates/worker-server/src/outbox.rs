@@ -9,7 +9,7 @@ use std::{
 use bytes::{Buf, Bytes};
 use thiserror::Error;
 
-use crate::{counters::Budget, panics::lock, stream::Stream};
+use crate::{counters::Budget, panics::lock, stream::WriteHalf};
 
 /// Most frames given to one system call.
 const WRITE_BATCH: usize = 64;
@@ -43,6 +43,9 @@ pub(crate) struct Outbox {
     budget: Arc<Budget>,
     /// The close frame is queued or sent, or nothing more can be sent.
     closed: bool,
+    /// What frames are written with: here, unless somebody is writing.
+    half: Option<WriteHalf>,
+    has_ended: bool,
 }
 
 /// How far a write came.
@@ -50,8 +53,24 @@ pub(crate) struct Outbox {
 pub(crate) struct Written {
     /// Bytes the system took.
     pub(crate) bytes: usize,
-    /// Nothing is left.
-    pub(crate) all: bool,
+    pub(crate) rest: Rest,
+}
+
+/// What is left after a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rest {
+    Nothing,
+    /// The stream takes no more now.
+    Waits,
+    /// Somebody else is writing, and will tell if there is something to do then.
+    IsWritten,
+}
+
+/// What is to be written at a moment.
+enum Turn {
+    Nothing,
+    IsTaken,
+    Frames(VecDeque<Bytes>, WriteHalf),
 }
 
 impl Outbox {
@@ -63,7 +82,14 @@ impl Outbox {
             max_bytes,
             budget,
             closed: false,
+            half: None,
+            has_ended: false,
         }
+    }
+
+    /// Frames will be written to this.
+    pub(crate) fn open(&mut self, half: WriteHalf) {
+        self.half = Some(half);
     }
 
     /// Takes a data frame if the connection is open and the bounds allow it.
@@ -91,18 +117,25 @@ impl Outbox {
         true
     }
 
-    /// Forgets what is unsent and takes nothing any more; tells how many bytes were forgotten.
+    /// Forgets what is unsent, lets go of the stream and takes nothing any more; tells how many bytes were forgotten.
     pub(crate) fn discard(&mut self) -> usize {
         let forgotten = std::mem::take(&mut self.bytes);
         self.budget.release(forgotten);
         self.frames = VecDeque::new();
         self.pack = Vec::new();
         self.closed = true;
+        self.has_ended = true;
+        self.half = None;
         forgotten
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes == 0
+    }
+
+    /// Bytes that are not written yet.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -113,12 +146,6 @@ impl Outbox {
     #[cfg(test)]
     pub(crate) fn unwritten(&self) -> Vec<u8> {
         self.frames.iter().flatten().chain(&self.pack).copied().collect()
-    }
-
-    /// Bytes that are not written yet.
-    #[cfg(all(test, feature = "loom"))]
-    pub(crate) fn held(&self) -> usize {
-        self.bytes
     }
 
     fn queue(&mut self, frame: Bytes) {
@@ -147,28 +174,63 @@ impl Outbox {
         }
     }
 
-    /// Writes as much as the stream takes now; not under the lock, for which its owner would wait.
-    pub(crate) fn write_to(outbox: &Mutex<Self>, stream: &Stream) -> io::Result<Written> {
+    /// Writes as much as the stream takes now; not under the lock, for which others would wait.
+    pub(crate) fn write(outbox: &Mutex<Self>) -> io::Result<Written> {
         let mut bytes = 0;
         loop {
-            let mut frames = lock(outbox).take_frames();
-            if frames.is_empty() {
-                return Ok(Written { bytes, all: true });
-            }
-            let (written, outcome) = write_all(&mut frames, stream);
+            let turn = lock(outbox).start_writing();
+            let (mut frames, half) = match turn {
+                Turn::Nothing => return Ok(Written { bytes, rest: Rest::Nothing }),
+                Turn::IsTaken => return Ok(Written { bytes, rest: Rest::IsWritten }),
+                Turn::Frames(frames, half) => (frames, half),
+            };
+            let (written, outcome) = write_all(&mut frames, &half);
             bytes += written;
-            lock(outbox).give_back(frames, written);
+            lock(outbox).end_writing(frames, written, half);
             match outcome {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Written { bytes, all: false });
+                    return Ok(Written { bytes, rest: Rest::Waits });
                 }
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Those to be written now. They count as ours until they are given back.
+    /// Takes a data frame and, if nothing stands before it, writes it. True: something is left, for
+    /// which the task has to be woken; it also finds out by itself what is wrong with the stream.
+    pub(crate) fn push_and_write(outbox: &Mutex<Self>, frame: Bytes) -> Result<bool, SendError> {
+        let turn = {
+            let mut outbox = lock(outbox);
+            let is_next = outbox.is_empty();
+            outbox.push(frame)?;
+            if is_next { outbox.start_writing() } else { Turn::IsTaken }
+        };
+        let Turn::Frames(mut frames, half) = turn else { return Ok(true) };
+        let (written, _) = write_all(&mut frames, &half);
+        let mut outbox = lock(outbox);
+        outbox.end_writing(frames, written, half);
+        Ok(!outbox.is_empty())
+    }
+
+    /// Frames taken count as ours until they are given back.
+    fn start_writing(&mut self) -> Turn {
+        if self.is_empty() {
+            return Turn::Nothing;
+        }
+        match self.half.take() {
+            Some(half) => Turn::Frames(self.take_frames(), half),
+            None => Turn::IsTaken,
+        }
+    }
+
+    fn end_writing(&mut self, left: VecDeque<Bytes>, written: usize, half: WriteHalf) {
+        self.give_back(left, written);
+        if !self.has_ended {
+            self.half = Some(half);
+        }
+    }
+
     fn take_frames(&mut self) -> VecDeque<Bytes> {
         if self.frames.len() < WRITE_BATCH {
             self.close_pack();
@@ -191,12 +253,12 @@ impl Outbox {
 }
 
 /// Writes frames to their end, or until the stream takes no more; tells how many bytes it took.
-fn write_all(frames: &mut VecDeque<Bytes>, stream: &Stream) -> (usize, io::Result<()>) {
+fn write_all(frames: &mut VecDeque<Bytes>, half: &WriteHalf) -> (usize, io::Result<()>) {
     let mut bytes = 0;
     while !frames.is_empty() {
         let slices: Vec<io::IoSlice<'_>> =
             frames.iter().take(WRITE_BATCH).map(|frame| io::IoSlice::new(frame)).collect();
-        match stream.try_write_vectored(&slices) {
+        match half.try_write_vectored(&slices) {
             Ok(0) => return (bytes, Err(io::ErrorKind::WriteZero.into())),
             Ok(written) => {
                 bytes += written;
@@ -227,7 +289,13 @@ impl Drop for Outbox {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::AsyncReadExt,
+        net::{TcpListener, TcpStream},
+    };
+
     use super::*;
+    use crate::stream::Stream;
 
     fn outbox(max_bytes: usize) -> Outbox {
         Outbox::new(max_bytes, Arc::new(Budget::new(100)))
@@ -260,6 +328,82 @@ mod tests {
         assert_eq!(outbox.discard(), 3);
         outbox.give_back(frames, 2);
         assert!(outbox.unwritten().is_empty() && outbox.budget.used() == 0);
+    }
+
+    /// An outbox with a stream, and the peer.
+    async fn connected() -> (Mutex<Outbox>, TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (_, half) = Stream::Tcp(listener.accept().await.unwrap().0).split();
+        let mut outbox = Outbox::new(usize::MAX, Arc::new(Budget::new(usize::MAX)));
+        outbox.open(half);
+        (Mutex::new(outbox), peer)
+    }
+
+    /// What the peer gets until the outbox lets go of the stream.
+    async fn received(outbox: Mutex<Outbox>, mut peer: TcpStream) -> Vec<u8> {
+        lock(&outbox).discard();
+        let mut bytes = Vec::new();
+        peer.read_to_end(&mut bytes).await.unwrap();
+        bytes
+    }
+
+    #[tokio::test]
+    async fn what_is_next_is_written_by_who_sends_it() {
+        let (outbox, peer) = connected().await;
+        for frame in [&b"abc"[..], b"def"] {
+            assert_eq!(Outbox::push_and_write(&outbox, Bytes::from_static(frame)), Ok(false));
+        }
+        assert_eq!(received(outbox, peer).await, b"abcdef");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_next_is_left_to_the_task() {
+        let (outbox, peer) = connected().await;
+        lock(&outbox).push(Bytes::from_static(b"abc")).unwrap();
+        assert_eq!(Outbox::push_and_write(&outbox, Bytes::from_static(b"def")), Ok(true));
+        let written = Outbox::write(&outbox).unwrap();
+        assert_eq!(written, Written { bytes: 6, rest: Rest::Nothing });
+        assert_eq!(received(outbox, peer).await, b"abcdef");
+    }
+
+    #[tokio::test]
+    async fn while_one_writes_the_other_does_not() {
+        let (outbox, peer) = connected().await;
+        lock(&outbox).push(Bytes::from_static(b"abc")).unwrap();
+        let Turn::Frames(frames, half) = lock(&outbox).start_writing() else { panic!("no turn") };
+        assert_eq!(Outbox::write(&outbox).unwrap(), Written { bytes: 0, rest: Rest::IsWritten });
+        assert_eq!(Outbox::push_and_write(&outbox, Bytes::from_static(b"def")), Ok(true));
+        lock(&outbox).end_writing(frames, 0, half);
+        assert_eq!(Outbox::write(&outbox).unwrap(), Written { bytes: 6, rest: Rest::Nothing });
+        assert_eq!(received(outbox, peer).await, b"abcdef");
+    }
+
+    #[tokio::test]
+    async fn what_the_stream_does_not_take_is_left_to_the_task() {
+        let (outbox, mut peer) = connected().await;
+        let large = Bytes::from(vec![7; 32 * 1024 * 1024]);
+        assert_eq!(Outbox::push_and_write(&outbox, large.clone()), Ok(true));
+        assert!(lock(&outbox).bytes() < large.len());
+        let mut bytes = vec![0; large.len()];
+        let reads = peer.read_exact(&mut bytes);
+        let writes = async {
+            while Outbox::write(&outbox).unwrap().rest == Rest::Waits {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::join!(async { reads.await.unwrap() }, writes);
+        assert_eq!(bytes, large);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_during_a_write_is_let_go_behind_it() {
+        let (outbox, peer) = connected().await;
+        lock(&outbox).push(Bytes::from_static(b"abc")).unwrap();
+        let Turn::Frames(frames, half) = lock(&outbox).start_writing() else { panic!("no turn") };
+        lock(&outbox).discard();
+        lock(&outbox).end_writing(frames, 0, half);
+        assert_eq!(received(outbox, peer).await, b"");
     }
 
     #[test]

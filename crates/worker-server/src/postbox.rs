@@ -68,6 +68,12 @@ impl Postbox {
         Ok(())
     }
 
+    /// The same, but written by the caller, if nothing stands before it.
+    pub(crate) fn send_at_once(&self, to: &Arc<Connection>, frame: Bytes) -> Result<(), SendError> {
+        self.finish_broadcasts();
+        self.tell_overflow(to, to.send_at_once(frame))
+    }
+
     /// Queues a frame for all of these, soon.
     pub(crate) fn broadcast(&self, to: Roster, frame: Bytes) {
         if self.broadcasts.fetch_add(1, Ordering::AcqRel) >= MOST_BROADCASTS {
@@ -139,11 +145,18 @@ impl Postbox {
     }
 
     fn queue(&self, to: &Arc<Connection>, frame: Bytes) -> Result<(), SendError> {
-        let queued = to.queue(frame);
-        if queued == Err(SendError::Full) && to.overflows_first() {
+        self.tell_overflow(to, to.queue(frame))
+    }
+
+    fn tell_overflow(
+        &self,
+        to: &Arc<Connection>,
+        sent: Result<(), SendError>,
+    ) -> Result<(), SendError> {
+        if sent == Err(SendError::Full) && to.overflows_first() {
             self.events.push(Event::OutboxFull(Arc::clone(to)));
         }
-        queued
+        sent
     }
 }
 

@@ -32,7 +32,7 @@ use crate::{
     registry::Registry,
     routes::{Gauges, Routes},
     session,
-    stream::Stream,
+    stream::{Stream, WriteHalf},
     upgrade::{self, Upgraded},
 };
 
@@ -111,9 +111,10 @@ impl Shared {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn open_connection(&self) -> Arc<Connection> {
+    pub(crate) fn open_connection(&self, half: WriteHalf) -> Arc<Connection> {
         let limits = self.limits();
-        let outbox = Outbox::new(limits.outbox_bytes, Arc::clone(&self.outbox_budget));
+        let mut outbox = Outbox::new(limits.outbox_bytes, Arc::clone(&self.outbox_budget));
+        outbox.open(half);
         let counters = Arc::clone(&self.counters);
         let bounds = Arc::clone(&self.backlog_bounds);
         let connection = Arc::new(Connection::new(self.next_id(), outbox, bounds, counters));

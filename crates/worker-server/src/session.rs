@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    cell::RefCell,
     future::poll_fn,
     io,
     pin::pin,
@@ -21,19 +20,17 @@ use crate::{
     connection::{CloseInfo, Connection},
     events::{Event, Refusal, SHORT_BYTES, Text},
     incomplete::IncompleteMessage,
-    outbox::Outbox,
+    outbox::{Outbox, Rest, Written},
     panics::lock,
     registry::Displaced,
     server::{Run, Shared},
-    stream::Stream,
+    stream::{ReadHalf, Stream, with_buffer},
     websocket::{
         Decoder, GIVEN_UP, Incoming, MESSAGE_TIMEOUT, ProtocolError, TOO_LARGE, TOO_MANY_FRAGMENTS,
         close_frame, pong_frame, text_frame,
     },
 };
 
-/// Read at once, and so the most one connection may take of a thread per turn.
-const READ_BYTES: usize = 64 * 1024;
 /// Bytes of an incomplete message from which on it must go on arriving.
 const LARGE_MESSAGE_BYTES: usize = 1024 * 1024;
 /// Unread answers (pongs, acknowledgements) beyond which a peer is not read any more.
@@ -44,14 +41,10 @@ const TOLD_ATTEMPTS: u32 = 10;
 /// Longest id, as JSON text, that is worth telling of a message that is refused.
 const LOGGED_ID_BYTES: usize = 4 * 1024;
 
-thread_local! {
-    /// One per runtime thread, so an idle connection owns no read buffer.
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
-}
-
 /// Serves the connection until it is gone. `early` came together with the handshake.
 pub(crate) async fn serve(stream: Stream, early: Vec<u8>, shared: Arc<Shared>, run: &Run) {
-    let connection = shared.open_connection();
+    let (stream, half) = stream.split();
+    let connection = shared.open_connection(half);
     if run.is_terminating() {
         // Too late to be among those that the end of the run terminates.
         connection.terminate();
@@ -119,7 +112,7 @@ enum Phase {
 
 struct Session<'a> {
     ending: Ending<'a>,
-    stream: Stream,
+    stream: ReadHalf,
     decoder: Decoder,
     incomplete: IncompleteMessage<'a>,
     /// Bytes read but not looked at, because an acknowledgement is awaited.
@@ -157,7 +150,7 @@ impl Session<'_> {
                 continue;
             }
             self.count_incomplete();
-            let Ok(drained) = self.write() else { return };
+            let Ok(rest) = self.write() else { return };
             if self.ending.connection.is_terminated() {
                 self.stream.reset_on_drop();
                 return;
@@ -165,12 +158,12 @@ impl Session<'_> {
             if self.ending.connection.is_abandoned() {
                 return;
             }
-            if drained && self.phase == Phase::Draining {
+            if rest == Rest::Nothing && self.phase == Phase::Draining {
                 // Boxed, since its buffer would make every idle connection's task larger.
                 return Box::pin(self.part()).await;
             }
             self.note_closing();
-            if !self.wait(drained).await {
+            if !self.wait(rest).await {
                 return;
             }
             if std::mem::take(&mut self.used_its_turn) {
@@ -186,20 +179,23 @@ impl Session<'_> {
         }
     }
 
-    /// True: nothing is left to write.
-    fn write(&mut self) -> io::Result<bool> {
-        let written = Outbox::write_to(self.ending.connection.outbox(), &self.stream)?;
-        if written.all {
-            self.reply_bytes = 0;
-            self.write_deadline = None;
-        } else if written.bytes > 0 || self.write_deadline.is_none() {
-            self.write_deadline = Some(Instant::now() + self.limits().write_timeout);
+    fn write(&mut self) -> io::Result<Rest> {
+        let Written { bytes, rest } = Outbox::write(self.ending.connection.outbox())?;
+        match rest {
+            Rest::Nothing => {
+                self.reply_bytes = 0;
+                self.write_deadline = None;
+            }
+            Rest::Waits if bytes > 0 || self.write_deadline.is_none() => {
+                self.write_deadline = Some(Instant::now() + self.limits().write_timeout);
+            }
+            Rest::Waits | Rest::IsWritten => {}
         }
-        Ok(written.all)
+        Ok(rest)
     }
 
     /// Waits for something to do and reads if that is it. False: the connection is gone.
-    async fn wait(&mut self, drained: bool) -> bool {
+    async fn wait(&mut self, rest: Rest) -> bool {
         let connection = self.ending.connection;
         self.room_deadline = self.incomplete.waits_until();
         let has_room = self.room_deadline.is_none();
@@ -225,7 +221,9 @@ impl Session<'_> {
             {
                 return Poll::Ready(self.meet_deadline());
             }
-            if !drained && let Poll::Ready(writable) = self.stream.poll_writable(cx) {
+            if rest == Rest::Waits
+                && let Poll::Ready(writable) = self.stream.poll_writable(cx)
+            {
                 return Poll::Ready(writable.is_ok());
             }
             if reads { self.poll_read(cx) } else { Poll::Pending }
@@ -284,22 +282,22 @@ impl Session<'_> {
 
     /// False: the peer is gone.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        SCRATCH.with(|scratch| {
-            let Ok(mut scratch) = scratch.try_borrow_mut() else { return Poll::Ready(false) };
+        let read = with_buffer(|buffer| {
             let (own, all) = (self.ending.connection.read_bytes(), self.incomplete.read_bytes());
-            let most = own.min(all).min(scratch.len());
-            let room = scratch.get_mut(..most).unwrap_or_default();
+            let most = own.min(all).min(buffer.len());
+            let room = buffer.get_mut(..most).unwrap_or_default();
             self.stream.poll_read(cx, room).map(|read| {
                 let Some(len) = read.ok().filter(|len| *len > 0) else { return false };
                 self.ending.connection.hear();
                 self.message_deadline = None;
                 self.used_its_turn = len == most;
-                if let Some(bytes) = scratch.get_mut(..len) {
+                if let Some(bytes) = buffer.get_mut(..len) {
                     self.feed(bytes);
                 }
                 true
             })
-        })
+        });
+        read.unwrap_or(Poll::Ready(false))
     }
 
     fn look_at_unread(&mut self) {
@@ -545,14 +543,11 @@ impl Session<'_> {
         }
         let deadline = Instant::now() + self.limits().close_timeout;
         let rest = async {
-            let mut sink = [0; 1024];
-            while self.stream.readable().await.is_ok() {
-                match self.stream.try_read(&mut sink) {
-                    Ok(0) => return,
-                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
-                    _ => {}
-                }
-            }
+            let mut sink = |cx: &mut Context<'_>| {
+                let read = with_buffer(|buffer| self.stream.poll_read(cx, buffer));
+                read.unwrap_or_else(|error| Poll::Ready(Err(error)))
+            };
+            while poll_fn(&mut sink).await.is_ok_and(|len| len > 0) {}
         };
         let _ = tokio::time::timeout_at(deadline, rest).await;
     }

@@ -1,6 +1,8 @@
 //! One accepted byte stream, of whichever kind the listener accepts.
 
 use std::{
+    cell::RefCell,
+    future::poll_fn,
     io,
     pin::Pin,
     task::{Context, Poll},
@@ -9,10 +11,10 @@ use std::{
 
 use socket2::{SockRef, TcpKeepalive};
 #[cfg(unix)]
-use tokio::net::UnixStream;
+use tokio::net::{UnixStream, unix};
 use tokio::{
     io::{AsyncRead, ReadBuf},
-    net::TcpStream,
+    net::{TcpStream, tcp},
 };
 
 /// Pace of the probes once a peer has been idle.
@@ -22,6 +24,14 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const SHORTEST_IDLE: Duration = Duration::from_secs(1);
 const LONGEST_IDLE: Duration = Duration::from_secs(32_767);
 
+/// The most that is read at once.
+pub(crate) const READ_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    /// One per runtime thread.
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
 /// Reads and writes only when asked to, without a buffer of its own.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -30,53 +40,65 @@ pub(crate) enum Stream {
     Unix(UnixStream),
 }
 
+/// The half of the stream's task, which also waits and ends it.
+#[derive(Debug)]
+pub(crate) enum ReadHalf {
+    Tcp(tcp::OwnedReadHalf),
+    #[cfg(unix)]
+    Unix(unix::OwnedReadHalf),
+}
+
+/// The half of whoever writes at the moment. Dropping it leaves the peer's side of the stream open.
+#[derive(Debug)]
+pub(crate) struct WriteHalf(Option<OwnedWriteHalf>);
+
+#[derive(Debug)]
+enum OwnedWriteHalf {
+    Tcp(tcp::OwnedWriteHalf),
+    #[cfg(unix)]
+    Unix(unix::OwnedWriteHalf),
+}
+
 macro_rules! each {
-    ($self:expr, $stream:ident => $body:expr) => {
+    ($kind:ident, $self:expr, $stream:ident => $body:expr) => {
         match $self {
-            Stream::Tcp($stream) => $body,
+            $kind::Tcp($stream) => $body,
             #[cfg(unix)]
-            Stream::Unix($stream) => $body,
+            $kind::Unix($stream) => $body,
         }
     };
 }
 
 impl Stream {
-    pub(crate) async fn readable(&self) -> io::Result<()> {
-        each!(self, stream => stream.readable().await)
+    pub(crate) fn split(self) -> (ReadHalf, WriteHalf) {
+        match self {
+            Self::Tcp(stream) => {
+                let (read, write) = stream.into_split();
+                (ReadHalf::Tcp(read), WriteHalf(Some(OwnedWriteHalf::Tcp(write))))
+            }
+            #[cfg(unix)]
+            Self::Unix(stream) => {
+                let (read, write) = stream.into_split();
+                (ReadHalf::Unix(read), WriteHalf(Some(OwnedWriteHalf::Unix(write))))
+            }
+        }
     }
 
-    pub(crate) async fn writable(&self) -> io::Result<()> {
-        each!(self, stream => stream.writable().await)
-    }
-
-    /// Reads what has arrived; 0 at the end of the stream. After a read that leaves room in the
-    /// buffer it knows, without another system call, that there is nothing more.
+    /// See [`ReadHalf::poll_read`].
     pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(buffer);
-        let read = each!(self, stream => Pin::new(stream).poll_read(cx, &mut buffer));
-        read.map_ok(|()| buffer.filled().len())
+        each!(Self, self, stream => poll_read(stream, cx, buffer))
     }
 
-    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => stream.poll_write_ready(cx))
-    }
-
-    /// `WouldBlock` when nothing has arrived; 0 at the end of the stream.
-    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        each!(self, stream => stream.try_read(buffer))
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        each!(Self, self, stream => stream.writable().await)
     }
 
     pub(crate) fn try_write_vectored(&self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        each!(self, stream => stream.try_write_vectored(buffers))
-    }
-
-    /// Ends the writing half; the peer sees the end of the stream after all that was written.
-    pub(crate) fn finish(&self) -> io::Result<()> {
-        each!(self, stream => SockRef::from(stream).shutdown(std::net::Shutdown::Write))
+        each!(Self, self, stream => stream.try_write_vectored(buffers))
     }
 
     /// Lets the system find out that an idle peer is gone.
@@ -88,14 +110,79 @@ impl Stream {
             let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
         }
     }
+}
+
+impl ReadHalf {
+    /// Reads what has arrived; 0 at the end of the stream. After a read that leaves room in the
+    /// buffer it knows, without another system call, that there is nothing more.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        each!(Self, self, stream => poll_read(stream, cx, buffer))
+    }
+
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_writable(cx)).await
+    }
+
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(Self, self, stream => stream.as_ref().poll_write_ready(cx))
+    }
+
+    /// Ends the writing half; the peer sees the end of the stream after all that was written.
+    pub(crate) fn finish(&self) -> io::Result<()> {
+        let how = std::net::Shutdown::Write;
+        each!(Self, self, stream => SockRef::from(stream.as_ref()).shutdown(how))
+    }
 
     /// Makes a later drop reset the connection instead of ending it in order.
     pub(crate) fn reset_on_drop(&self) {
-        if let Stream::Tcp(stream) = self {
+        if let Self::Tcp(stream) = self {
             // Failing leaves an orderly end, which is as good for us.
-            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(stream.as_ref()).set_linger(Some(Duration::ZERO));
         }
     }
+}
+
+impl WriteHalf {
+    pub(crate) fn try_write_vectored(&self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        match &self.0 {
+            Some(half) => {
+                each!(OwnedWriteHalf, half, stream => stream.try_write_vectored(buffers))
+            }
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+impl Drop for WriteHalf {
+    fn drop(&mut self) {
+        if let Some(half) = self.0.take() {
+            each!(OwnedWriteHalf, half, stream => stream.forget());
+        }
+    }
+}
+
+fn poll_read(
+    stream: &mut (impl AsyncRead + Unpin),
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(buffer);
+    Pin::new(stream).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
+}
+
+/// Lends the thread's buffer to who reads, so that an idle connection owns none.
+///
+/// # Errors
+/// When it is lent already: a reader must not read again inside of `body`.
+pub(crate) fn with_buffer<T>(body: impl FnOnce(&mut [u8]) -> T) -> io::Result<T> {
+    SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+        Ok(mut scratch) => Ok(body(&mut scratch)),
+        Err(_) => Err(io::ErrorKind::ResourceBusy.into()),
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! From an accepted stream to what it is: a worker's session or the owner's business.
 
-use std::{io, sync::Arc};
+use std::{
+    future::poll_fn,
+    io,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use tokio::time::timeout;
 use tungstenite::handshake::derive_accept_key;
@@ -10,7 +15,7 @@ use crate::{
     limits::Limits,
     routes::{Route, Routes},
     server::{Run, Shared, Stage},
-    stream::Stream,
+    stream::{Stream, with_buffer},
 };
 
 /// Most heads fit into this.
@@ -26,7 +31,7 @@ pub(crate) enum Upgraded {
 
 /// Finds out what a stream is. `None`: it has ended, or has been answered to its end.
 pub(crate) async fn find_out(
-    stream: Stream,
+    mut stream: Stream,
     shared: Arc<Shared>,
     run: Arc<Run>,
 ) -> Option<Upgraded> {
@@ -38,7 +43,7 @@ pub(crate) async fn find_out(
             () = run.reached(Stage::Stopping) => return None,
             head = timeout(
                 shared.limits().request_head_timeout,
-                Box::pin(read_head(&stream, &mut bytes, &shared)),
+                Box::pin(read_head(&mut stream, &mut bytes, &shared)),
             ) => head,
         };
         match head {
@@ -96,7 +101,7 @@ pub(crate) enum Kind {
 
 /// Reads until it is known what the connection is. `None`: the peer left before.
 async fn read_head(
-    stream: &Stream,
+    stream: &mut Stream,
     bytes: &mut Vec<u8>,
     shared: &Shared,
 ) -> io::Result<Option<Kind>> {
@@ -106,24 +111,29 @@ async fn read_head(
         {
             return Ok(Some(kind));
         }
-        stream.readable().await?;
-        let before = bytes.len();
-        bytes.resize(before + READ_BYTES, 0);
-        let read = match stream.try_read(bytes.get_mut(before..).unwrap_or_default()) {
-            Ok(0) if before == 0 => return Ok(None),
+        if poll_fn(|cx| poll_read(stream, cx, bytes)).await? == 0 {
             // Half a head and no more: the owner knows what to say to that, and meets the end itself.
-            Ok(0) => {
-                bytes.truncate(before);
-                return Ok(Some(Kind::Other));
-            }
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(error),
-        };
-        bytes.truncate(before + read);
+            return Ok((!bytes.is_empty()).then_some(Kind::Other));
+        }
         #[cfg(feature = "fault-injection")]
         crate::panics::inject(b"inject-head-panic", bytes);
     }
+}
+
+/// Appends what has arrived; 0 at the end of the stream.
+fn poll_read(
+    stream: &mut Stream,
+    cx: &mut Context<'_>,
+    bytes: &mut Vec<u8>,
+) -> Poll<io::Result<usize>> {
+    let read = with_buffer(|buffer| {
+        let room = buffer.get_mut(..READ_BYTES).unwrap_or_default();
+        stream.poll_read(cx, room).map_ok(|len| {
+            bytes.extend_from_slice(room.get(..len).unwrap_or_default());
+            len
+        })
+    });
+    read.unwrap_or_else(|error| Poll::Ready(Err(error)))
 }
 
 /// `None`: the head is incomplete.

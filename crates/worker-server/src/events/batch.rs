@@ -83,6 +83,11 @@ impl MessageBatch {
         }
     }
 
+    /// How many messages.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     /// Who sent them, in order.
     pub fn runs(&self) -> &[Run] {
         &self.runs
