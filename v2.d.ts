@@ -17,6 +17,7 @@ export type {
 export type {
   HttpRequestHandler,
   ModelInfo,
+  ServerStats,
   StopOptions,
   WebSocketConnectionHandler,
   WorkerServerLimits,

@@ -132,6 +132,29 @@ describe.each([1, 2, 100])("in a pool of %d, at once:", (count) => {
     expect(selected(server)).toBe(EDITED);
   });
 
+  test.each([
+    ["a model", OWN_MODEL, EDITED],
+    ["a model nobody has", "wanted", undefined],
+  ])(
+    "a getter that answers differently each time ends a question for %s too",
+    async (_what, asked, found) => {
+      const { server } = await serverWithEdited(count);
+      let reads = 0;
+      Object.defineProperty(capabilitiesOf(server), "maxConcurrentRequests", {
+        enumerable: true,
+        get() {
+          if (++reads > 10_000) throw new Error("read without end");
+          return reads;
+        },
+      });
+
+      expect(selected(server, undefined, asked)).toBe(found);
+      const dispatched = server.dispatch({ model: asked, message: { type: "work", requestId: "req-1" } });
+      expect(dispatched?.worker.id).toBe(found);
+      expect(server.availableSlots(asked)).toBeGreaterThanOrEqual(0);
+    },
+  );
+
   test("edits through an object held for long count, with selections in between", async () => {
     const { server } = await serverWithEdited(count);
     const { models } = capabilitiesOf(server);

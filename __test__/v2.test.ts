@@ -21,7 +21,9 @@ const METHODS = [
   "onWorkerConnected",
   "onWorkerDisconnected",
   "onWorkerMessage",
+  "setAuthTokens",
   "start",
+  "stats",
   "stop",
 ];
 
@@ -122,6 +124,24 @@ describe("the server", () => {
 
     for (const worker of workers) expect(await worker.next()).toEqual({ type: "pause" });
     expect(() => server.broadcast(1n)).toThrow(TypeError);
+  });
+
+  test("tells what it has counted, and changes its tokens", async () => {
+    const { server, port } = await startV2Server({ authToken: "old" });
+    server.setAuthTokens(["new"]);
+    const refused = await TestWorker.connect(port);
+    refused.send({
+      type: "worker_registration",
+      workerId: "w",
+      workerName: "W",
+      capabilities: capabilities(),
+      authToken: "old",
+    });
+    await refused.closed;
+    await TestWorker.register(port, { authToken: "new" });
+
+    expect(server.stats()).toMatchObject({ connections: 1, tokensRefused: 1 });
+    expect(Object.keys(server.stats())).toEqual(Object.keys(new root.WorkerServer({ port: 0 }).stats()));
   });
 
   test("answers HTTP requests and serves endpoints", async () => {

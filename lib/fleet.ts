@@ -146,15 +146,16 @@ export class Fleet implements Surroundings {
       }
     }
     this.#tellSomeEdits(size <= FEW ? FEW : LOOKED_AT_TO_SELECT);
-    for (;;) {
+    // Each time edits are found that nobody had told; what changes whenever it is read would be found for ever.
+    for (let tries = size; ; tries--) {
       const slot = binding.select(this.number, model, category);
       const session = this.#bySlot[slot];
       if (session === undefined) {
-        if (this.#tellSomeEdits(LOOKED_AT_TO_BE_SURE)) continue;
+        if (this.#tellSomeEdits(LOOKED_AT_TO_BE_SURE) && tries > 0) continue;
         return null;
       }
       const info = session.toInfo();
-      if (!session.tellEdits()) return info;
+      if (!session.tellEdits() || tries <= 0) return info;
     }
   }
 
@@ -169,13 +170,13 @@ export class Fleet implements Surroundings {
     this.#order.settle();
     this.recover();
     this.#tellSomeEdits(this.#sessions.size <= FEW ? FEW : LOOKED_AT_TO_SELECT);
-    for (;;) {
+    for (let tries = this.#sessions.size; ; tries--) {
       const found = this.#rank(model, category, most);
       // As in `select`: neither an answer that an edit rules out, nor "nobody else" without having looked.
       let isOutdated = false;
       for (const session of found) isOutdated = session.tellEdits() || isOutdated;
       if (found.length < most) isOutdated = this.#tellSomeEdits(LOOKED_AT_TO_BE_SURE) || isOutdated;
-      if (!isOutdated) return found;
+      if (!isOutdated || tries <= 0) return found;
     }
   }
 

@@ -150,6 +150,7 @@ test("a replaced socket that goes on talking has no effect on its successor", as
   await until(() => server.stats().connections < 2, "one of the two is dropped");
 
   expect(done.filter(([, sessionId]: any) => sessionId === successor.ack.sessionId)).toEqual([]);
-  expect(server.getWorkerCount()).toBe(1);
+  expect(server.getWorkerInfo().map(({ sessionId }) => sessionId)).toEqual([successor.ack.sessionId]);
+  expect(server.send("worker-1", { type: "work" })).toBe(true);
   expect(server.getWorkerInfo()[0]!.lastHeartbeat.getTime()).toBeGreaterThanOrEqual(lastHeartbeat);
 });

@@ -10,6 +10,7 @@ import {
   type DispatchedRequest,
   type DispatchRequest,
   type ModelInfo,
+  type ServerStats,
   type WorkerCapabilities,
   type WorkerConnectedHandler,
   type WorkerDisconnectedHandler,
@@ -45,6 +46,8 @@ export function members(): void {
     | "availableSlots"
     | "addHttpHandler"
     | "addWebSocketEndpoint"
+    | "setAuthTokens"
+    | "stats"
   >();
   // @ts-expect-error dispatch sends
   server.send("worker-1", { type: "stop" });
@@ -56,6 +59,9 @@ export function members(): void {
 
 export async function lifecycle(): Promise<void> {
   expectTypeOf<WorkerServerOptions>().toEqualTypeOf<root.WorkerServerOptions>();
+  expectTypeOf(server.stats()).toEqualTypeOf<ServerStats>();
+  expectTypeOf<ServerStats>().toEqualTypeOf<root.ServerStats>();
+  expectTypeOf(server.setAuthTokens).toEqualTypeOf<(tokens: string | readonly string[]) => void>();
   expectTypeOf<WorkerServerLogger>().toEqualTypeOf<root.WorkerServerLogger>();
   new WorkerServer({ port: 0, logger: console });
   // @ts-expect-error the options are required

@@ -1,6 +1,7 @@
 import type { DispatchRequest, WorkerMessage } from "../dispatch/types.js";
 import type {
   HttpRequestHandler,
+  ServerStats,
   StopOptions,
   WebSocketConnectionHandler,
   WorkerServerOptions,
@@ -142,5 +143,20 @@ export class WorkerServer {
    */
   addWebSocketEndpoint(path: string, handler: WebSocketConnectionHandler): void {
     this.#server.addWebSocketEndpoint(path, handler);
+  }
+
+  /**
+   * Changes which tokens workers may show when they register from now on; who is registered stays. A server that was
+   * made without `authToken` requires one from now on.
+   *
+   * @throws TypeError when it is neither a string nor a non-empty array of strings.
+   */
+  setAuthTokens(tokens: string | readonly string[]): void {
+    this.#server.setAuthTokens(tokens);
+  }
+
+  /** What the server has counted: connections, refusals by reason, bytes dropped, and how late the event loop is. */
+  stats(): ServerStats {
+    return this.#server.stats();
   }
 }

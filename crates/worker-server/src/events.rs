@@ -158,11 +158,7 @@ pub(crate) const NOTE_BYTES: usize = 256;
 
 impl Event {
     /// Shows whose backlogs this counts in, and how many bytes: what a peer can cause at will.
-    pub(crate) fn backlogs(&self, mut each: impl FnMut(&Connection, usize)) {
-        self.each_backlog(&mut each);
-    }
-
-    fn each_backlog<'a>(&'a self, mut each: impl FnMut(&'a Connection, usize)) {
+    pub(crate) fn backlogs<'a>(&'a self, mut each: impl FnMut(&'a Connection, usize)) {
         match self {
             Self::Messages(batch) => {
                 for run in batch.runs() {
@@ -189,7 +185,7 @@ impl Event {
             return None;
         }
         let mut found = None;
-        self.each_backlog(|connection, bytes| found = Some((connection, bytes)));
+        self.backlogs(|connection, bytes| found = Some((connection, bytes)));
         found
     }
 }

@@ -445,6 +445,10 @@ impl Session<'_> {
 
     fn handle_registration(&mut self, request: &RegistrationRequest<'_>, text: &str) {
         let shared = self.ending.shared;
+        if !self.ending.connection.is_open() {
+            // It would be offered to the application, which could not send it anything.
+            return;
+        }
         let id = || loggable(request.worker_id_json());
         if !shared.accepts_token(request.token().as_deref()) {
             return self.refuse_token(id());
@@ -481,9 +485,7 @@ impl Session<'_> {
                 replaces: replaced,
             });
         });
-        if self.phase == Phase::Open {
-            self.deadline = None;
-        }
+        self.deadline = None;
         self.awaits_acknowledgement = true;
         self.decoder.set_max_message(self.limits().message_bytes);
     }

@@ -347,3 +347,18 @@ async fn what_is_no_message_of_ours_is_told_and_survived() {
     let stats = owner.fleet.stats();
     assert_eq!((stats.messages_invalid, stats.heartbeats_refused), (2, 1));
 }
+
+#[tokio::test]
+async fn a_connection_that_is_being_closed_registers_nobody() {
+    let mut owner = Owner::with_limits(|_| ());
+    let (mut closing, slot) = owner.worker("w").await;
+    owner.fleet.close(slot, 4000, "enough");
+    assert_eq!(closing.frame().await, Frame::close(4000, "enough"));
+    closing.register("another").await;
+    closing.text(&application(1)).await;
+    assert_eq!(owner.find_message().await, application(1));
+    let (_successor, _) = owner.worker("another").await;
+    closing.close(4000, "").await;
+    closing.end().await;
+    assert_eq!(owner.events(1).await, ["closed 4000 \"\" bound"]);
+}
