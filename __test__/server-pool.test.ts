@@ -110,6 +110,27 @@ describe("the server's pool", () => {
     expect(pool.has("a")).toBe(false);
   });
 
+  test.each([0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 70_000, -1, 1000.5, NaN, "1000", null])(
+    "does not close a worker with the code %p, which no close frame may have",
+    async (code) => {
+      const { pool, workers } = await serverWith(["a"]);
+      const { websocket } = pool.get("a")!;
+
+      expect(() => websocket.close(code as number)).toThrow(TypeError);
+
+      expect(pool.send("a", { type: "still here" })).toBe(true);
+      expect(await workers[0]!.next()).toEqual({ type: "still here" });
+    },
+  );
+
+  test.each([1000, 1003, 1007, 1014, 3000, 4999])("closes a worker with the code %i", async (code) => {
+    const { pool, workers } = await serverWith(["a"]);
+
+    pool.get("a")!.websocket.close(code);
+
+    expect((await workers[0]!.closed).code).toBe(code);
+  });
+
   test("checks the health by the timeout it is given", async () => {
     const { server, pool, logger } = await serverWith(["a", "b"]);
     pool.get("b")!.lastHeartbeat = new Date(Date.now() - 100_000);

@@ -300,7 +300,16 @@ class SessionSocket implements WorkerSocket {
     this.#session.send(data);
   }
 
+  /** Throws like a WebSocket of `ws`; a reason that is too long is cut. */
   close(code = 1000, reason = ""): void {
+    if (!isCloseCode(code)) throw new TypeError("First argument must be a valid error code number");
     binding.close(this.#home.number, this.#session.slot, code, reason);
   }
+}
+
+/** Codes that a close frame may have. */
+function isCloseCode(code: number): boolean {
+  if (!Number.isInteger(code)) return false;
+  const isProtocols = code >= 1000 && code <= 1014 && (code < 1004 || code > 1006);
+  return isProtocols || (code >= 3000 && code <= 4999);
 }
