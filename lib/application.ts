@@ -24,10 +24,17 @@ export interface Sender {
   readonly log: PeerLog;
 }
 
+const LONGEST_TYPE_LOGGED = 1_024;
+
 export const MISSING_TYPE = "Message missing type field";
 
 export function isTyped(message: unknown): message is TypedMessage {
   return typeof (message as { type?: unknown } | null)?.type === "string";
+}
+
+/** A type may be as long as a message. */
+function loggable(type: string): string {
+  return type.length <= LONGEST_TYPE_LOGGED ? type : `${type.slice(0, LONGEST_TYPE_LOGGED)}...`;
 }
 
 /** A message, or what is wrong with the text as a log line says it. */
@@ -110,7 +117,7 @@ export class Application {
     const handlers = this.#messageHandlers.get(type);
     if (handlers === undefined || handlers.isEmpty) {
       this.messagesUnhandled++;
-      return sender.log.warn("Unhandled message type from worker", { type });
+      return sender.log.warn("Unhandled message type from worker", { type: loggable(type) });
     }
     const info = tied(sender.toInfo(), sender, message, this.#settle);
     if (handlers.maySeeEvent) showEvent(info);

@@ -149,3 +149,15 @@ test("a flood is over before the log is", async () => {
 
   expect(logger.lines.filter(({ level }) => level === "warn").length).toBeLessThanOrEqual(4 * 11);
 });
+
+test("of a type as long as a message the first 1,024 characters are logged", async () => {
+  const { server, port, logger } = await startServer();
+  const worker = await TestWorker.register(port);
+
+  for (const length of [1_024, 1_025, 500_000]) worker.send({ type: "t".repeat(length) });
+  await handledSoFar(server, worker);
+
+  const start = "t".repeat(1_024);
+  const types = logger.of("Unhandled message type from worker").map(({ rest }) => (rest[0] as any).type);
+  expect(types).toEqual([start, `${start}...`, `${start}...`]);
+});
