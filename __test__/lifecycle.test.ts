@@ -71,6 +71,17 @@ describe("stop()", () => {
     expect(logger.lines).toStrictEqual([]);
   });
 
+  test.each(["5", -1, NaN, {}])("within %p ms is refused, and stops nothing", async (timeoutMs) => {
+    const { server, port } = await startServer();
+
+    await expect(server.stop({ timeoutMs: timeoutMs as number })).rejects.toThrow(
+      /^options\.timeoutMs: expected a number >= 0, got /,
+    );
+
+    await TestWorker.register(port);
+    expect(server.getWorkerCount()).toBe(1);
+  });
+
   test("of a server already stopped resolves and logs nothing more", async () => {
     const { server, logger } = await startServer();
     await server.stop();

@@ -118,7 +118,8 @@ function milliseconds(options: WorkerServerOptions, name: keyof typeof DEFAULTS)
   return checkNumber(`options.${name}`, options[name] ?? DEFAULTS[name]);
 }
 
-function checkNumber(name: string, value: unknown): number {
+/** Infinity is a number, NaN is none. */
+export function checkNumber(name: string, value: unknown): number {
   if (typeof value === "number" && value >= 0) return value;
   throw expected(name, "a number >= 0", value);
 }

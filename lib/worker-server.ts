@@ -17,7 +17,7 @@ import { HttpGateway } from "./http-gateway.js";
 import { listenAddress, listenError } from "./listen.js";
 import { Logger } from "./logger.js";
 import { binding, VIEW_LENGTH } from "./native.js";
-import { checkOptions, checkTokens, type CheckedOptions } from "./options.js";
+import { checkNumber, checkOptions, checkTokens, type CheckedOptions } from "./options.js";
 import { SessionPool } from "./session-pool.js";
 import type {
   HttpRequestHandler,
@@ -132,14 +132,17 @@ export class WorkerServer {
    * Closes all workers (1001 "Server shutting down"; their disconnected handlers are not called), stops listening, and
    * resolves when the last connection is gone. What has not ended by itself after `timeoutMs` (default 5,000) is dropped.
    * The same object can be started again.
+   *
+   * @throws (rejects) TypeError when `timeoutMs` is no number >= 0; nothing is stopped then.
    */
   async stop(options?: StopOptions): Promise<void> {
+    const timeoutMs = checkNumber("options.timeoutMs", options?.timeoutMs ?? STOP_TIMEOUT_MS);
     if (this.#stopping !== undefined) {
       await this.#stopping.done;
     } else if (this.#isRunning) {
       this.#isRunning = false;
       this.#epoch++;
-      await this.#shutDown(options?.timeoutMs ?? STOP_TIMEOUT_MS);
+      await this.#shutDown(timeoutMs);
     } else {
       return;
     }
