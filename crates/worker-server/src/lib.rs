@@ -10,6 +10,7 @@ mod bridge;
 mod clock;
 mod connection;
 mod counters;
+mod deadlines;
 mod events;
 mod fleet;
 #[cfg(feature = "fuzzing")]

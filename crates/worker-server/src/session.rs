@@ -18,6 +18,7 @@ use worker_core::protocol::{
 
 use crate::{
     connection::{CloseInfo, Connection},
+    deadlines::{Deadlines, Due},
     events::{Event, Refusal, SHORT_BYTES, Text},
     incomplete::IncompleteMessage,
     outbox::{Outbox, Rest, Written},
@@ -67,12 +68,10 @@ pub(crate) async fn serve(stream: Stream, early: Vec<u8>, shared: Arc<Shared>, r
         unregistered_messages: 0,
         tokens_refused: 0,
         refused: false,
-        deadline: Some(Instant::now() + shared.limits().registration_timeout),
-        write_deadline: None,
-        message_deadline: None,
-        room_deadline: None,
+        deadlines: Deadlines::default(),
         ending,
     };
+    session.deadlines.enter_phase(shared.limits().registration_timeout);
     session.run().await;
 }
 
@@ -129,14 +128,7 @@ struct Session<'a> {
     tokens_refused: u32,
     /// We ended it for what the peer did (or did not do): nothing more from it is looked at.
     refused: bool,
-    /// Of registration, then of the closing handshake.
-    deadline: Option<Instant>,
-    /// By when the peer must take something of what waits for it.
-    write_deadline: Option<Instant>,
-    /// By when the peer must go on with the large message that it has begun.
-    message_deadline: Option<Instant>,
-    /// When to look again whether there is room for the message that it has begun.
-    room_deadline: Option<Instant>,
+    deadlines: Deadlines,
 }
 
 impl Session<'_> {
@@ -184,12 +176,13 @@ impl Session<'_> {
         match rest {
             Rest::Nothing => {
                 self.reply_bytes = 0;
-                self.write_deadline = None;
+                self.deadlines.all_taken();
             }
-            Rest::Waits if bytes > 0 || self.write_deadline.is_none() => {
-                self.write_deadline = Some(Instant::now() + self.limits().write_timeout);
+            Rest::Waits => {
+                let within = self.ending.shared.limits().write_timeout;
+                self.deadlines.more_waits(bytes > 0, within);
             }
-            Rest::Waits | Rest::IsWritten => {}
+            Rest::IsWritten => {}
         }
         Ok(rest)
     }
@@ -197,21 +190,16 @@ impl Session<'_> {
     /// Waits for something to do and reads if that is it. False: the connection is gone.
     async fn wait(&mut self, rest: Rest) -> bool {
         let connection = self.ending.connection;
-        self.room_deadline = self.incomplete.waits_until();
-        let has_room = self.room_deadline.is_none();
+        let waits_until = self.incomplete.waits_until();
+        self.deadlines.look_for_room(waits_until);
+        let has_room = waits_until.is_none();
         let reads = self.phase != Phase::Draining
             && self.reply_bytes <= UNREAD_REPLY_BYTES
             && connection.may_read(has_room, || self.ending.shared.clock.now_ms());
-        if !reads || self.decoder.incomplete_bytes() < LARGE_MESSAGE_BYTES {
-            self.message_deadline = None;
-        } else if self.message_deadline.is_none() {
-            self.message_deadline = Some(Instant::now() + self.limits().write_timeout);
-        }
-        let deadlines =
-            [self.deadline, self.write_deadline, self.message_deadline, self.room_deadline];
-        let deadline = deadlines.into_iter().flatten().min();
+        let is_large = self.decoder.incomplete_bytes() >= LARGE_MESSAGE_BYTES;
+        self.deadlines.expect_more(reads && is_large, self.ending.shared.limits().write_timeout);
         let mut changed = pin!(connection.changed());
-        let mut timer = pin!(deadline.map(sleep_until));
+        let mut timer = pin!(self.deadlines.next().map(sleep_until));
         poll_fn(|cx| {
             if changed.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(true);
@@ -240,42 +228,40 @@ impl Session<'_> {
 
     fn start_closing(&mut self) {
         self.phase = Phase::Closing;
-        self.deadline = Some(Instant::now() + self.limits().close_timeout);
+        self.deadlines.enter_phase(self.ending.shared.limits().close_timeout);
     }
 
     fn start_draining(&mut self) {
         // Nothing is read any more, so what has come of a message is of no use.
         self.decoder = Decoder::default();
         self.incomplete.end();
-        self.message_deadline = None;
+        self.deadlines.received();
         self.phase = Phase::Draining;
-        self.deadline = Some(Instant::now() + self.limits().close_timeout);
+        self.deadlines.enter_phase(self.ending.shared.limits().close_timeout);
     }
 
     /// False: the connection is to be dropped.
     fn meet_deadline(&mut self) -> bool {
-        if self.write_deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            self.ending.shared.counters.write_timeouts.increment();
-            self.emit(Event::SocketError("The peer does not read".into()));
-            self.stream.reset_on_drop();
-            return false;
+        match self.deadlines.due() {
+            Some(Due::Write) => {
+                self.ending.shared.counters.write_timeouts.increment();
+                self.emit(Event::SocketError("The peer does not read".into()));
+            }
+            Some(Due::Message) => {
+                self.fail(MESSAGE_TIMEOUT);
+                return true;
+            }
+            Some(Due::Phase) if self.phase == Phase::Open => {
+                // Registered workers have no deadline, so this one never registered in time.
+                self.ending.shared.counters.registration_timeouts.increment();
+                let refusal = Refusal::RegistrationTimeout;
+                self.emit(Event::Refused { refusal, error: None });
+                self.close(CloseReason { code: 1008, reason: "Registration timeout" });
+                return true;
+            }
+            Some(Due::Phase) => self.ending.shared.counters.close_timeouts.increment(),
+            Some(Due::Room) | None => return true,
         }
-        if self.message_deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            self.fail(MESSAGE_TIMEOUT);
-            return true;
-        }
-        if self.room_deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            return true;
-        }
-        if self.phase == Phase::Open {
-            // Registered workers have no deadline, so this one never registered in time.
-            self.ending.shared.counters.registration_timeouts.increment();
-            let refusal = Refusal::RegistrationTimeout;
-            self.emit(Event::Refused { refusal, error: None });
-            self.close(CloseReason { code: 1008, reason: "Registration timeout" });
-            return true;
-        }
-        self.ending.shared.counters.close_timeouts.increment();
         self.stream.reset_on_drop();
         false
     }
@@ -289,7 +275,7 @@ impl Session<'_> {
             self.stream.poll_read(cx, room).map(|read| {
                 let Some(len) = read.ok().filter(|len| *len > 0) else { return false };
                 self.ending.connection.hear();
-                self.message_deadline = None;
+                self.deadlines.received();
                 self.used_its_turn = len == most;
                 if let Some(bytes) = buffer.get_mut(..len) {
                     self.feed(bytes);
@@ -485,7 +471,7 @@ impl Session<'_> {
                 replaces: replaced,
             });
         });
-        self.deadline = None;
+        self.deadlines.lift_phase();
         self.awaits_acknowledgement = true;
         self.decoder.set_max_message(self.limits().message_bytes);
     }
