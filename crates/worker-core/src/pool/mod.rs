@@ -29,6 +29,12 @@ pub use worker::{Slot, Status, WorkerState};
 ///
 /// Selecting, tracking and releasing do not slow down with the number of
 /// workers, but for a first question about a model, which looks at all of them.
+///
+/// There are two ways to have it know who is busy. It counts requests itself
+/// ([`Pool::track`], [`Pool::release`], and what corrects them by hand:
+/// [`Pool::adopt_request`], [`Pool::forget_request`], [`Pool::set_active`],
+/// [`Pool::set_completed`]): that is for programs in Rust. Or its owner counts
+/// and tells it the outcome ([`Pool::set_load`]), as the Node add-on does.
 #[derive(Default)]
 pub struct Pool {
     workers: Slab<WorkerState>,
