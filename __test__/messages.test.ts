@@ -1,24 +1,13 @@
-import type { WorkerInfo, WorkerServer } from "../index.js";
+import type { WorkerInfo } from "../index.js";
 import { handledSoFar } from "./support/barrier";
 import { infoOf } from "./support/infos";
 import { recordMessages } from "./support/messages";
-import { type RecordingLogger, startServer, stopServers } from "./support/test-server";
+import { serverWithWorker } from "./support/server-with-worker";
+import { startServer, stopServers } from "./support/test-server";
 import { TestWorker } from "./support/test-worker";
 import { until } from "./support/until";
 
 afterEach(stopServers);
-
-/** A server with one registered worker. */
-async function serverWithWorker(): Promise<{
-  server: WorkerServer;
-  port: number;
-  logger: RecordingLogger;
-  worker: TestWorker;
-}> {
-  const { server, port, logger } = await startServer();
-  const worker = await TestWorker.register(port);
-  return { server, port, logger, worker };
-}
 
 /** Sends the text as one frame and returns the messages of that type it led to. */
 async function messagesFrom(text: string | Buffer, type: string, binary = false): Promise<unknown[]> {

@@ -2,7 +2,8 @@ import type { WorkerServer } from "../../index.js";
 import { handledSoFar } from "../support/barrier";
 import { freePort } from "../support/ports";
 import { Program } from "../support/program";
-import { type RecordingLogger, startServer, stopServers } from "../support/test-server";
+import { serverWithWorker } from "../support/server-with-worker";
+import { startServer, stopServers } from "../support/test-server";
 import { TestWorker } from "../support/test-worker";
 import { until } from "../support/until";
 
@@ -32,17 +33,6 @@ function throwing(value: unknown): () => never {
   return () => {
     throw value;
   };
-}
-
-async function serverWithWorker(): Promise<{
-  server: WorkerServer;
-  port: number;
-  logger: RecordingLogger;
-  worker: TestWorker;
-}> {
-  const { server, port, logger } = await startServer();
-  const worker = await TestWorker.register(port);
-  return { server, port, logger, worker };
 }
 
 /** Sends a message of that type and waits until its handlers have run. */
