@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Agent, get } from "node:http";
 import { once } from "node:events";
 import { connect } from "node:net";
@@ -344,5 +347,23 @@ describe("restart", () => {
     expect(server.getWorkerCount()).toBe(0);
     const again = await TestWorker.register(server.port);
     expect(again.ack.success).toBe(true);
+  });
+});
+
+// A path is what Node's listen makes of a port that is no number.
+describe("a server on a path", () => {
+  test("stops, however soon, and keeps nobody else from running", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "worker-server-"));
+    try {
+      for (let round = 0; round < 10; round++) {
+        const { server } = createServer({ port: join(folder, `${round}`) as never });
+        await server.start();
+        await expect(server.stop()).resolves.toBeUndefined();
+      }
+      const { port } = await startServer();
+      await TestWorker.register(port);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });

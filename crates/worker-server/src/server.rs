@@ -242,10 +242,12 @@ impl Run {
     }
 
     fn enter(&self, stage: Stage) {
+        // First, so that the accepting task does not ask a listener again that refuses: one on a path
+        // says for ever that it is readable, and that there is nothing.
+        self.stage.send_replace(stage);
         if let Some(listener) = self.listener.upgrade() {
             listener.refuse();
         }
-        self.stage.send_replace(stage);
     }
 
     async fn all_done(&self) {
