@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Agent, get } from "node:http";
@@ -352,13 +352,15 @@ describe("restart", () => {
 
 // A path is what Node's listen makes of a port that is no number.
 describe("a server on a path", () => {
-  test("stops, however soon, and keeps nobody else from running", async () => {
+  test("stops, however soon, leaves the path free, and keeps nobody else from running", async () => {
     const folder = mkdtempSync(join(tmpdir(), "worker-server-"));
+    const path = join(folder, "socket");
     try {
       for (let round = 0; round < 10; round++) {
-        const { server } = createServer({ port: join(folder, `${round}`) as never });
+        const { server } = createServer({ port: path as never });
         await server.start();
         await expect(server.stop()).resolves.toBeUndefined();
+        expect(existsSync(path)).toBe(false);
       }
       const { port } = await startServer();
       await TestWorker.register(port);

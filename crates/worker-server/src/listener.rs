@@ -48,7 +48,20 @@ pub struct Addresses {
 pub(crate) enum Listener {
     Tcp(TcpListener),
     #[cfg(unix)]
-    Unix(UnixListener),
+    Unix(UnixListener, SocketFile),
+}
+
+/// The file that a path's listener leaves behind; removed when it is dropped, as Node does.
+#[cfg(unix)]
+#[derive(Debug)]
+pub(crate) struct SocketFile(PathBuf);
+
+#[cfg(unix)]
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Failing, it is gone already or stays, which the next who listens there is told.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 impl Listener {
@@ -58,7 +71,7 @@ impl Listener {
             Address::Port(port) => bind_tcp(*port).map(Self::Tcp),
             #[cfg(unix)]
             Address::Path(path) => UnixListener::bind(path)
-                .map(Self::Unix)
+                .map(|listener| Self::Unix(listener, SocketFile(path.clone())))
                 .map_err(|source| ListenError { address: path.display().to_string(), source }),
             #[cfg(not(unix))]
             Address::Path(path) => Err(ListenError {
@@ -73,7 +86,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
             #[cfg(unix)]
-            Self::Unix(_) => None,
+            Self::Unix(..) => None,
         }
     }
 
@@ -83,7 +96,7 @@ impl Listener {
         let socket = match self {
             Self::Tcp(listener) => SockRef::from(listener),
             #[cfg(unix)]
-            Self::Unix(listener) => SockRef::from(listener),
+            Self::Unix(listener, _) => SockRef::from(listener),
         };
         let _ = socket.shutdown(Shutdown::Read);
     }
@@ -99,7 +112,7 @@ impl Listener {
                 Ok((Stream::Tcp(stream), addresses))
             }
             #[cfg(unix)]
-            Self::Unix(listener) => {
+            Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Stream::Unix(stream), Addresses::default()))
             }
