@@ -48,19 +48,22 @@ pub struct Addresses {
 pub(crate) enum Listener {
     Tcp(TcpListener),
     #[cfg(unix)]
-    Unix(UnixListener, SocketFile),
+    Unix(PathListener),
 }
 
-/// The file that a path's listener leaves behind; removed when it is dropped, as Node does.
+/// Removes the file of its path when it is dropped, as Node does.
 #[cfg(unix)]
 #[derive(Debug)]
-pub(crate) struct SocketFile(PathBuf);
+pub(crate) struct PathListener {
+    listener: UnixListener,
+    path: PathBuf,
+}
 
 #[cfg(unix)]
-impl Drop for SocketFile {
+impl Drop for PathListener {
     fn drop(&mut self) {
         // Failing, it is gone already or stays, which the next who listens there is told.
-        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -71,7 +74,7 @@ impl Listener {
             Address::Port(port) => bind_tcp(*port).map(Self::Tcp),
             #[cfg(unix)]
             Address::Path(path) => UnixListener::bind(path)
-                .map(|listener| Self::Unix(listener, SocketFile(path.clone())))
+                .map(|listener| Self::Unix(PathListener { listener, path: path.clone() }))
                 .map_err(|source| ListenError { address: path.display().to_string(), source }),
             #[cfg(not(unix))]
             Address::Path(path) => Err(ListenError {
@@ -96,7 +99,7 @@ impl Listener {
         let socket = match self {
             Self::Tcp(listener) => SockRef::from(listener),
             #[cfg(unix)]
-            Self::Unix(listener, _) => SockRef::from(listener),
+            Self::Unix(unix) => SockRef::from(&unix.listener),
         };
         let _ = socket.shutdown(Shutdown::Read);
     }
@@ -112,8 +115,8 @@ impl Listener {
                 Ok((Stream::Tcp(stream), addresses))
             }
             #[cfg(unix)]
-            Self::Unix(listener, _) => {
-                let (stream, _) = listener.accept().await?;
+            Self::Unix(unix) => {
+                let (stream, _) = unix.listener.accept().await?;
                 Ok((Stream::Unix(stream), Addresses::default()))
             }
         }
