@@ -15,8 +15,11 @@ let nextPort = firstPort + (process.pid % 10_000);
 export class ServerProcess {
   #child;
 
-  constructor(child, port, controlPort) {
+  #endsBy;
+
+  constructor(child, port, controlPort, endsBy) {
     this.#child = child;
+    this.#endsBy = endsBy;
     this.port = port;
     this.controlPort = controlPort;
   }
@@ -27,9 +30,10 @@ export class ServerProcess {
 
   /** Starts one of the contenders and waits until it listens. */
   static async start(name) {
-    const { module, env } = contenders[name];
+    const { module, env, flags = [], under = [], endsBy } = contenders[name];
     const [port, controlPort] = [await freePort(), await freePort()];
-    const child = spawn(process.execPath, ["--expose-gc", inProject("bench/server/main.mjs")], {
+    const command = [...under, process.execPath, "--expose-gc", ...flags, inProject("bench/server/main.mjs")];
+    const child = spawn(command[0], command.slice(1), {
       env: {
         ...process.env,
         ...env,
@@ -46,12 +50,12 @@ export class ServerProcess {
     });
     await Promise.race([once(child.stdout, "data"), exited]);
     exited.catch(() => {});
-    return new ServerProcess(child, port, controlPort);
+    return new ServerProcess(child, port, controlPort, endsBy);
   }
 
   async stop() {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    this.#child.kill("SIGKILL");
+    this.#child.kill(this.#endsBy ?? "SIGKILL");
     await once(this.#child, "exit");
   }
 }

@@ -25,12 +25,9 @@ enum Op {
     Clear,
     Track(usize, u16, Option<&'static str>),
     Release(u16, bool),
-    Adopt(usize, u16),
-    Forget(usize, u16),
     Status(usize, Status),
     Active(usize, f64),
     Load(usize, Status, f64),
-    Completed(usize, f64),
     CategoryActive(usize, &'static str, Option<f64>),
     Capabilities(usize, Capabilities),
     Heartbeat(usize),
@@ -77,11 +74,8 @@ fn op() -> impl Strategy<Value = Op> {
         20 => at().prop_map(Op::Remove),
         80 => (at(), request(), option::of(category())).prop_map(|(a, r, c)| Op::Track(a, r, c)),
         60 => (request(), any::<bool>()).prop_map(|(r, c)| Op::Release(r, c)),
-        10 => (at(), request()).prop_map(|(a, r)| Op::Adopt(a, r)),
-        10 => (at(), request()).prop_map(|(a, r)| Op::Forget(a, r)),
         20 => (at(), status()).prop_map(|(a, s)| Op::Status(a, s)),
         10 => (at(), number()).prop_map(|(a, n)| Op::Active(a, n)),
-        10 => (at(), number()).prop_map(|(a, n)| Op::Completed(a, n)),
         10 => (at(), category(), option::of(number()))
             .prop_map(|(a, c, n)| Op::CategoryActive(a, c, n)),
         20 => (at(), capabilities()).prop_map(|(a, c)| Op::Capabilities(a, c)),
@@ -275,23 +269,6 @@ fn apply(op: Op, pool: &mut Pool, model: &mut Model) {
         Op::Release(request, completed) => {
             assert_eq!(pool.release(&[request], completed), model.release(request, completed));
         }
-        Op::Adopt(at, request) => {
-            let adopted = pool.adopt_request(slot(model, at), &[request]);
-            let expected = model.workers.get_mut(at).is_some_and(|worker| {
-                let new = worker.requests.insert(request);
-                if new {
-                    worker.request_categories.remove(&request);
-                }
-                new
-            });
-            assert_eq!(adopted, expected);
-        }
-        Op::Forget(at, request) => {
-            let forgotten = pool.forget_request(slot(model, at), &[request]);
-            let expected =
-                model.workers.get_mut(at).is_some_and(|worker| worker.requests.remove(&request));
-            assert_eq!(forgotten, expected);
-        }
         Op::Status(at, status) => {
             assert_eq!(pool.set_status(slot(model, at), status), exists(model, at));
             model.workers.get_mut(at).into_iter().for_each(|w| w.status = status);
@@ -305,10 +282,6 @@ fn apply(op: Op, pool: &mut Pool, model: &mut Model) {
             if let Some(worker) = model.workers.get_mut(at) {
                 (worker.status, worker.active) = (status, n);
             }
-        }
-        Op::Completed(at, n) => {
-            assert_eq!(pool.set_completed(slot(model, at), n), exists(model, at));
-            model.workers.get_mut(at).into_iter().for_each(|w| w.completed = n);
         }
         Op::CategoryActive(at, category, n) => {
             let known = pool.set_category_active(slot(model, at), category, n);

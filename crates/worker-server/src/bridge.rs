@@ -49,7 +49,7 @@ pub struct Bridge {
     id: u32,
     addresses: Addresses,
     state: Mutex<State>,
-    outbox: Mutex<Outbox>,
+    outbox: Outbox,
     changed: Notify,
     terminated: AtomicBool,
 }
@@ -79,7 +79,7 @@ impl Bridge {
             id,
             addresses,
             state: Mutex::new(state),
-            outbox: Mutex::new(outbox),
+            outbox,
             changed: Notify::new(),
             terminated: AtomicBool::new(false),
         }
@@ -127,12 +127,12 @@ impl Bridge {
 
     /// Queues bytes for the peer. False: enough is queued, [`Event::BridgeWritable`] will tell.
     pub fn write(&self, bytes: Bytes) -> bool {
-        self.send(bytes, |bytes| lock(&self.outbox).push(bytes).map(|()| true))
+        self.send(bytes, |bytes| self.outbox.push(bytes).map(|()| true))
     }
 
     /// The same, but bytes that nothing stands before are written here and now.
     pub(crate) fn write_at_once(&self, bytes: Bytes) -> bool {
-        self.send(bytes, |bytes| Outbox::push_and_write(&self.outbox, bytes))
+        self.send(bytes, |bytes| self.outbox.push_and_write(bytes))
     }
 
     /// `push` tells whether something is left for the task.
@@ -147,7 +147,7 @@ impl Bridge {
     }
 
     fn queued_bytes(&self) -> usize {
-        lock(&self.outbox).bytes()
+        self.outbox.bytes()
     }
 
     /// Whether there is something that the owner takes for sent, though the system has not taken it.
@@ -181,7 +181,7 @@ pub(crate) async fn serve(
     run: Arc<Run>,
 ) {
     let (mut stream, half) = stream.split();
-    let mut outbox = Outbox::new(usize::MAX, Arc::new(Budget::new(usize::MAX)));
+    let outbox = Outbox::new(usize::MAX, Arc::new(Budget::new(usize::MAX)));
     outbox.open(half);
     let bridge = Arc::new(Bridge::new(shared.next_id() as u32, addresses, head, outbox));
     let _closing = Closing { shared: &shared, bridge: &bridge };
@@ -202,7 +202,7 @@ pub(crate) async fn serve(
 
 async fn flush(stream: &ReadHalf, bridge: &Bridge) -> io::Result<()> {
     loop {
-        match Outbox::write(&bridge.outbox)?.rest {
+        match bridge.outbox.write()?.rest {
             Rest::Nothing => return Ok(()),
             Rest::Waits => stream.writable().await?,
             Rest::IsWritten => bridge.changed.notified().await,
@@ -219,7 +219,7 @@ struct Closing<'a> {
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
         // The owner keeps the bridge until it hears of its end; the stream is not to wait for that.
-        lock(&self.bridge.outbox).discard();
+        self.bridge.outbox.discard();
         self.shared.events.push(Event::BridgeClosed(self.bridge.id));
     }
 }
@@ -229,7 +229,7 @@ async fn pump(stream: &mut ReadHalf, bridge: &Bridge, shared: &Shared) {
     // By when the peer must take something of what waits for it.
     let mut write_deadline = None;
     loop {
-        let Ok(Written { bytes, rest }) = Outbox::write(&bridge.outbox) else { return };
+        let Ok(Written { bytes, rest }) = bridge.outbox.write() else { return };
         match rest {
             Rest::Nothing => write_deadline = None,
             Rest::Waits if bytes > 0 || write_deadline.is_none() => {

@@ -57,7 +57,7 @@ impl From<CloseReason> for CloseInfo {
 #[derive(Debug)]
 pub struct Connection {
     id: u64,
-    outbox: Mutex<Outbox>,
+    outbox: Outbox,
     /// Tells the task that the outbox, the backlog, `terminated` or `abandoned` changed.
     changed: Notify,
     /// The worker id bound to this connection. Written under the registry's lock only.
@@ -99,7 +99,7 @@ impl Connection {
     ) -> Self {
         Self {
             id,
-            outbox: Mutex::new(outbox),
+            outbox,
             changed: Notify::new(),
             bound: Mutex::default(),
             slot: AtomicU32::new(NO_SLOT),
@@ -135,7 +135,7 @@ impl Connection {
     /// The same, for who wakes the task in another way.
     pub(crate) fn queue(&self, frame: Bytes) -> Result<(), SendError> {
         let bytes = frame.len();
-        let pushed = lock(&self.outbox).push(frame);
+        let pushed = self.outbox.push(frame);
         self.count_refusal(bytes, pushed)
     }
 
@@ -150,7 +150,7 @@ impl Connection {
     /// Writes a frame at once if nothing stands before it, and leaves it to the task if not.
     pub(crate) fn send_at_once(&self, frame: Bytes) -> Result<(), SendError> {
         let bytes = frame.len();
-        let sent = Outbox::push_and_write(&self.outbox, frame);
+        let sent = self.outbox.push_and_write(frame);
         self.count_refusal(bytes, sent.map(drop))?;
         if sent == Ok(true) {
             self.wake();
@@ -170,14 +170,14 @@ impl Connection {
 
     /// Starts the closing handshake behind all that was sent before. Harmless when repeated.
     pub fn close(&self, code: u16, reason: &str) {
-        if lock(&self.outbox).close(close_frame(Some(code), reason)) {
+        if self.outbox.close(close_frame(Some(code), reason)) {
             self.changed.notify_one();
         }
     }
 
     /// Whether it takes messages: neither closing nor closed.
     pub fn is_open(&self) -> bool {
-        !lock(&self.outbox).is_closed()
+        !self.outbox.is_closed()
     }
 
     /// Drops the connection without a closing handshake.
@@ -201,7 +201,7 @@ impl Connection {
         self.abandoned.load(Ordering::Acquire)
     }
 
-    pub(crate) fn outbox(&self) -> &Mutex<Outbox> {
+    pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
     }
 
@@ -276,7 +276,7 @@ impl Connection {
 
     /// Asks the peer for a sign of life. A full outbox is a matter of the write deadline.
     pub(crate) fn ping(&self) {
-        if lock(&self.outbox).push(ping_frame()).is_ok() {
+        if self.outbox.push(ping_frame()).is_ok() {
             self.changed.notify_one();
         }
     }

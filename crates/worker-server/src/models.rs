@@ -11,8 +11,9 @@ use crate::{
     connection::Connection,
     counters::Budget,
     events::{Event, EventQueue},
-    outbox::{Outbox, SendError},
-    sync::{AtomicUsize, Mutex, Ordering, lock},
+    outbox::{Outbox, Rest, SendError},
+    stream::WriteHalf,
+    sync::{AtomicUsize, Ordering},
 };
 
 /// How often a thread is put aside where it could go on. With more than a few it takes very long.
@@ -138,7 +139,7 @@ fn outboxes_never_hold_more_than_their_budget() {
             .map(|_| {
                 let (budget, sent) = (Arc::clone(&budget), Arc::clone(&sent));
                 thread::spawn(move || {
-                    let mut outbox = Outbox::new(100, budget);
+                    let outbox = Outbox::new(100, budget);
                     for frame in [&b"abc"[..], b"de"] {
                         match outbox.push(Bytes::from_static(frame)) {
                             Ok(()) => {
@@ -164,19 +165,50 @@ fn outboxes_never_hold_more_than_their_budget() {
 #[test]
 fn nothing_is_taken_behind_the_close_frame() {
     model(|| {
-        let outbox = Arc::new(Mutex::new(Outbox::new(100, Arc::new(Budget::new(100)))));
+        let outbox = Arc::new(Outbox::new(100, Arc::new(Budget::new(100))));
         let sender = {
             let outbox = Arc::clone(&outbox);
-            thread::spawn(move || lock(&outbox).push(Bytes::from_static(b"data")))
+            thread::spawn(move || outbox.push(Bytes::from_static(b"data")))
         };
         let closer = {
             let outbox = Arc::clone(&outbox);
-            thread::spawn(move || lock(&outbox).close(Bytes::from_static(b"close")))
+            thread::spawn(move || outbox.close(Bytes::from_static(b"close")))
         };
-        let first = lock(&outbox).close(Bytes::from_static(b"close"));
+        let first = outbox.close(Bytes::from_static(b"close"));
         let (sent, second) = (sender.join().unwrap(), closer.join().unwrap());
         assert!(first != second, "closed once");
-        let held = lock(&outbox).bytes();
+        let held = outbox.bytes();
         assert_eq!(held, if sent.is_ok() { 9 } else { 5 });
+    });
+}
+
+#[test]
+fn whoever_writes_nothing_is_left_lying_and_nothing_is_torn() {
+    model(|| {
+        let (half, received) = WriteHalf::to_memory();
+        let outbox = Arc::new(Outbox::new(100, Arc::new(Budget::new(100))));
+        outbox.open(half);
+        let woken = Arc::new(Notify::new());
+        let owner = {
+            let (outbox, woken) = (Arc::clone(&outbox), Arc::clone(&woken));
+            thread::spawn(move || {
+                let is_left = outbox.push_and_write(Bytes::from_static(b"owner's"));
+                if is_left == Ok(true) {
+                    woken.notify();
+                }
+                is_left
+            })
+        };
+        outbox.push(Bytes::from_static(b"task's")).unwrap();
+        // Loom fails if it waits in vain.
+        while outbox.write().unwrap().rest == Rest::IsWritten {
+            woken.wait();
+        }
+        if owner.join().unwrap() == Ok(true) {
+            assert_eq!(outbox.write().unwrap().rest, Rest::Nothing);
+        }
+        assert_eq!(outbox.bytes(), 0);
+        let received = received.lock().unwrap();
+        assert!(matches!(&received[..], b"owner'stask's" | b"task'sowner's"), "{received:?}");
     });
 }

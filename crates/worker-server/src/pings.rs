@@ -69,9 +69,8 @@ fn look_at(connection: &Connection) -> u32 {
 /// Whether silence is all there is to say of it: a peer that has yet to take what waits for it has a
 /// deadline for that, and so has one that is closing.
 fn is_to_blame(shared: &Shared, connection: &Connection) -> bool {
-    let outbox = lock(connection.outbox());
-    let is_quiet = outbox.is_empty() && !outbox.is_closed();
-    drop(outbox);
+    let outbox = connection.outbox();
+    let is_quiet = outbox.bytes() == 0 && !outbox.is_closed();
     is_quiet && !is_left_to_owner(shared, connection)
 }
 

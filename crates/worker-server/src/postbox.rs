@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn queued(connection: &Connection) -> Vec<u8> {
-        lock(connection.outbox()).unwritten()
+        connection.outbox().unwritten()
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Shared {
 
     pub(crate) fn open_connection(&self, half: WriteHalf) -> Arc<Connection> {
         let limits = self.limits();
-        let mut outbox = Outbox::new(limits.outbox_bytes, Arc::clone(&self.outbox_budget));
+        let outbox = Outbox::new(limits.outbox_bytes, Arc::clone(&self.outbox_budget));
         outbox.open(half);
         let counters = Arc::clone(&self.counters);
         let bounds = Arc::clone(&self.backlog_bounds);

@@ -21,7 +21,7 @@ use crate::{
     deadlines::{Deadlines, Due},
     events::{Event, Refusal, SHORT_BYTES, Text},
     incomplete::IncompleteMessage,
-    outbox::{Outbox, Rest, Written},
+    outbox::{Rest, Written},
     panics::lock,
     registry::Displaced,
     server::{Run, Shared},
@@ -94,7 +94,7 @@ impl Ending<'_> {
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         // First, so that it is closed before anybody hears of the end.
-        let forgotten = lock(self.connection.outbox()).discard();
+        let forgotten = self.connection.outbox().discard();
         self.shared.counters.bytes_dropped.add(forgotten as u64);
         self.tell(CloseInfo::abnormal());
     }
@@ -172,7 +172,7 @@ impl Session<'_> {
     }
 
     fn write(&mut self) -> io::Result<Rest> {
-        let Written { bytes, rest } = Outbox::write(self.ending.connection.outbox())?;
+        let Written { bytes, rest } = self.ending.connection.outbox().write()?;
         match rest {
             Rest::Nothing => {
                 self.reply_bytes = 0;
@@ -329,13 +329,13 @@ impl Session<'_> {
     fn handle_close(&mut self, close: Option<(u16, String)>) {
         let (code, reason) = close.unwrap_or((1005, String::new()));
         let echo = (code != 1005).then_some(code);
-        lock(self.ending.connection.outbox()).close(close_frame(echo, &reason));
+        self.ending.connection.outbox().close(close_frame(echo, &reason));
         self.start_draining();
         self.ending.tell(CloseInfo { code, reason });
     }
 
     fn fail(&mut self, error: ProtocolError) {
-        lock(self.ending.connection.outbox()).close(close_frame(Some(error.code), ""));
+        self.ending.connection.outbox().close(close_frame(Some(error.code), ""));
         self.start_draining();
         let counters = &self.ending.shared.counters;
         match error {

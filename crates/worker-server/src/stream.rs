@@ -50,7 +50,13 @@ pub(crate) enum ReadHalf {
 
 /// The half of whoever writes at the moment. Dropping it leaves the peer's side of the stream open.
 #[derive(Debug)]
-pub(crate) struct WriteHalf(Option<OwnedWriteHalf>);
+pub(crate) struct WriteHalf {
+    /// Until it is dropped.
+    owned: Option<OwnedWriteHalf>,
+    /// Instead of a stream.
+    #[cfg(all(test, feature = "loom"))]
+    received: Option<Received>,
+}
 
 #[derive(Debug)]
 enum OwnedWriteHalf {
@@ -58,6 +64,10 @@ enum OwnedWriteHalf {
     #[cfg(unix)]
     Unix(unix::OwnedWriteHalf),
 }
+
+/// What a peer that takes everything has received.
+#[cfg(all(test, feature = "loom"))]
+type Received = std::sync::Arc<std::sync::Mutex<Vec<u8>>>;
 
 macro_rules! each {
     ($kind:ident, $self:expr, $stream:ident => $body:expr) => {
@@ -74,12 +84,12 @@ impl Stream {
         match self {
             Self::Tcp(stream) => {
                 let (read, write) = stream.into_split();
-                (ReadHalf::Tcp(read), WriteHalf(Some(OwnedWriteHalf::Tcp(write))))
+                (ReadHalf::Tcp(read), WriteHalf::new(OwnedWriteHalf::Tcp(write)))
             }
             #[cfg(unix)]
             Self::Unix(stream) => {
                 let (read, write) = stream.into_split();
-                (ReadHalf::Unix(read), WriteHalf(Some(OwnedWriteHalf::Unix(write))))
+                (ReadHalf::Unix(read), WriteHalf::new(OwnedWriteHalf::Unix(write)))
             }
         }
     }
@@ -147,8 +157,30 @@ impl ReadHalf {
 }
 
 impl WriteHalf {
+    fn new(half: OwnedWriteHalf) -> Self {
+        Self {
+            owned: Some(half),
+            #[cfg(all(test, feature = "loom"))]
+            received: None,
+        }
+    }
+
+    /// One without a stream, and where to find what was written to it.
+    #[cfg(all(test, feature = "loom"))]
+    pub(crate) fn to_memory() -> (Self, Received) {
+        let received = Received::default();
+        (Self { owned: None, received: Some(received.clone()) }, received)
+    }
+
     pub(crate) fn try_write_vectored(&self, buffers: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        match &self.0 {
+        #[cfg(all(test, feature = "loom"))]
+        if let Some(received) = &self.received {
+            let mut received = received.lock().unwrap();
+            let before = received.len();
+            buffers.iter().for_each(|buffer| received.extend_from_slice(buffer));
+            return Ok(received.len() - before);
+        }
+        match &self.owned {
             Some(half) => {
                 each!(OwnedWriteHalf, half, stream => stream.try_write_vectored(buffers))
             }
@@ -159,7 +191,7 @@ impl WriteHalf {
 
 impl Drop for WriteHalf {
     fn drop(&mut self) {
-        if let Some(half) = self.0.take() {
+        if let Some(half) = self.owned.take() {
             each!(OwnedWriteHalf, half, stream => stream.forget());
         }
     }

@@ -31,10 +31,9 @@ pub use worker::{Slot, Status, WorkerState};
 /// workers, but for a first question about a model, which looks at all of them.
 ///
 /// There are two ways to have it know who is busy. It counts requests itself
-/// ([`Pool::track`], [`Pool::release`], and what corrects them by hand:
-/// [`Pool::adopt_request`], [`Pool::forget_request`], [`Pool::set_active`],
-/// [`Pool::set_completed`]): that is for programs in Rust. Or its owner counts
-/// and tells it the outcome ([`Pool::set_load`]), as the Node add-on does.
+/// ([`Pool::track`], [`Pool::release`]): that is for programs in Rust. Or its
+/// owner counts and tells it the outcome ([`Pool::set_load`]), as the Node
+/// add-on does.
 #[derive(Default)]
 pub struct Pool {
     workers: Slab<WorkerState>,
@@ -110,11 +109,6 @@ impl Pool {
             worker.status = status;
             worker.active = active;
         })
-    }
-
-    /// Sets the number of completed requests. Returns whether the worker exists.
-    pub fn set_completed(&mut self, slot: Slot, completed: f64) -> bool {
-        self.change(slot, |worker| worker.completed = completed)
     }
 
     /// Replaces what the worker can do; status and counters stay. Returns
@@ -264,26 +258,6 @@ impl Pool {
             }
         });
         Some(released.slot)
-    }
-
-    /// Makes a worker hold a request, without a category and without counting
-    /// it. Returns false if it did already or does not exist.
-    pub fn adopt_request(&mut self, slot: Slot, request: &[u16]) -> bool {
-        match self.workers.get_mut(slot.key()) {
-            Some(worker) if !self.in_flight.holds(worker, request) => {
-                self.in_flight.hold(slot, worker, request, None);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Makes a worker no longer hold a request; the counters stay. Returns
-    /// whether it held it.
-    pub fn forget_request(&mut self, slot: Slot, request: &[u16]) -> bool {
-        self.workers
-            .get_mut(slot.key())
-            .is_some_and(|worker| self.in_flight.forget(worker, request))
     }
 
     /// Takes note that a worker is alive: an unhealthy one becomes available,

@@ -48,8 +48,6 @@ fn an_unknown_slot_changes_nothing() {
     assert!(!pool.track(nobody, &request("r"), Some("c")));
     assert!(!pool.set_active(nobody, 1.0));
     assert!(!pool.set_capabilities(nobody, capabilities(&["m"], 1.0)));
-    assert!(!pool.adopt_request(nobody, &request("r")));
-    assert!(!pool.forget_request(nobody, &request("r")));
     assert!(!pool.heartbeat(nobody));
     assert_eq!(pool.release(&request("r"), true), None);
     assert_eq!(pool.select("m", None), None);
@@ -280,30 +278,6 @@ fn request_ids_are_code_units() {
     assert_eq!(pool.release(&[0xd800], false), Some(slots[0]));
     pool.track(slots[0], &[], None);
     assert_eq!(pool.release(&[], false), Some(slots[0]));
-}
-
-#[test]
-fn adopting_and_forgetting_leave_the_counters() {
-    let (mut pool, slots) = pool_of(&[5.0, 5.0]);
-    let a = request("a");
-    assert!(pool.adopt_request(slots[1], &a));
-    assert!(!pool.adopt_request(slots[1], &a));
-    assert_eq!(state(&pool, slots[1]).1, 0.0);
-    pool.track(slots[0], &a, Some("c"));
-    assert!(pool.forget_request(slots[0], &a));
-    assert!(!pool.forget_request(slots[0], &a));
-    assert_eq!(state(&pool, slots[0]).1, 1.0);
-    assert_eq!(pool.release(&a, true), Some(slots[1]));
-    assert_eq!(state(&pool, slots[1]), (Status::Available, 0.0, 1.0));
-}
-
-#[test]
-fn adopting_keeps_the_category_of_a_held_request() {
-    let (mut pool, slots) = pool_of(&[5.0]);
-    pool.track(slots[0], &request("a"), Some("c"));
-    assert!(!pool.adopt_request(slots[0], &request("a")));
-    pool.release(&request("a"), false);
-    assert_eq!(pool.worker(slots[0]).unwrap().category_active("c"), Some(0.0));
 }
 
 #[test]

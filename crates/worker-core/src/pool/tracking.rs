@@ -88,11 +88,6 @@ impl InFlight {
         Some(Released { slot, category: record.category })
     }
 
-    /// Takes a request from a worker; returns whether it held it.
-    pub(super) fn forget(&mut self, worker: &mut WorkerState, request: &[u16]) -> bool {
-        self.find(worker, request).and_then(|id| self.take(id, worker)).is_some()
-    }
-
     /// Takes all requests from a worker.
     pub(super) fn forget_worker(&mut self, worker: &mut WorkerState) {
         while let Some(&id) = worker.in_flight.last() {

@@ -1,0 +1,79 @@
+/*
+ * npm run bench:profile -- "http/handler, 1" [--peer]
+ *
+ * Runs one case of the full list once more and shows where the server's time goes: the functions of the JavaScript thread
+ * (node --cpu-prof) and, where `perf` is installed, those of all threads and of the kernel. The add-on is built a second
+ * time for it, with the names of its functions.
+ */
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { Refusal, inProject, main } from "../scripts/lib/project.mjs";
+import { capture, show } from "../scripts/lib/run.mjs";
+import { allCases } from "./cases/index.mjs";
+import { buildAll } from "./lib/build.mjs";
+import { contenders } from "./lib/contenders.mjs";
+import { descriptorLimit } from "./lib/machine.mjs";
+import { functionsOf } from "./lib/cpu-profile.mjs";
+
+/** How many functions are shown. */
+const most = 25;
+
+await main(async () => {
+  const { one, who } = options();
+  await buildAll();
+  const folder = mkdtempSync(join(tmpdir(), "bench-profile-"));
+  try {
+    const env = { ...contenders[who].env };
+    if (who === "ours") env.NAPI_RS_NATIVE_LIBRARY_PATH = await addOnWithNames(folder);
+    const profiled = { ...contenders[who], env, endsBy: "SIGTERM" };
+
+    contenders.profiled = { ...profiled, flags: ["--cpu-prof", `--cpu-prof-dir=${folder}`] };
+    await one.run("profiled");
+    process.stdout.write(`${one.id}, ${who}: the JavaScript thread\n`);
+    for (const { share, name } of functionsOf(folder).slice(0, most)) line(share, name);
+
+    const data = join(folder, "perf.data");
+    // The clock, since many virtual machines have no counters.
+    const record = ["perf", "record", "--quiet", "--event=cpu-clock", "--freq=2000", `--output=${data}`, "--"];
+    if ((await capture("perf", ["--version"])).code !== 0) return;
+    contenders.profiled = { ...profiled, under: record };
+    await one.run("profiled");
+    process.stdout.write("\nall threads and the kernel\n");
+    const report = ["report", "--no-children", "--sort=comm,dso,symbol", `--input=${data}`, "--stdio", "--quiet"];
+    const { stdout } = await capture("perf", report);
+    const lines = stdout.split("\n").filter((text) => /^\s*\d/.test(text));
+    process.stdout.write(`${lines.slice(0, most).join("\n")}\n`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+function options() {
+  const { values, positionals } = parseArgs({
+    options: { peer: { type: "boolean", default: false } },
+    allowPositionals: true,
+  });
+  const [filter] = positionals;
+  const one = allCases({ quick: false, limit: descriptorLimit() }).find(({ id }) => id.includes(filter));
+  if (filter === undefined || one === undefined) {
+    throw new Refusal("Expected a part of a case's id, as `npm run bench` shows them.");
+  }
+  return { one, who: values.peer ? "peer" : "ours" };
+}
+
+/** The path of the add-on, optimised as ever but not stripped. */
+async function addOnWithNames(folder) {
+  const built = ["build", "--profile=profiling", "--quiet", "--locked", "--package=worker-server-native"];
+  if ((await show("cargo", built)) !== 0) {
+    throw new Refusal("Could not build the add-on (the compiler's output is above).");
+  }
+  const addOn = join(folder, "worker-server-native.node");
+  copyFileSync(inProject("target/profiling/libworker_server_native.so"), addOn);
+  return addOn;
+}
+
+function line(share, name) {
+  process.stdout.write(`${(share * 100).toFixed(1).padStart(6)} %  ${name}\n`);
+}
