@@ -36,12 +36,27 @@ await main(async () => {
 
     const data = join(folder, "perf.data");
     // The clock, since many virtual machines have no counters.
-    const record = ["perf", "record", "--quiet", "--event=cpu-clock", "--freq=2000", `--output=${data}`, "--"];
+    const record = [
+      "perf",
+      "record",
+      "--quiet",
+      "--event=cpu-clock",
+      "--freq=2000",
+      `--output=${data}`,
+      "--",
+    ];
     if ((await capture("perf", ["--version"])).code !== 0) return;
     contenders.profiled = { ...profiled, under: record };
     await one.run("profiled");
     process.stdout.write("\nall threads and the kernel\n");
-    const report = ["report", "--no-children", "--sort=comm,dso,symbol", `--input=${data}`, "--stdio", "--quiet"];
+    const report = [
+      "report",
+      "--no-children",
+      "--sort=comm,dso,symbol",
+      `--input=${data}`,
+      "--stdio",
+      "--quiet",
+    ];
     const { stdout } = await capture("perf", report);
     const lines = stdout.split("\n").filter((text) => /^\s*\d/.test(text));
     process.stdout.write(`${lines.slice(0, most).join("\n")}\n`);

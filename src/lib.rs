@@ -5,6 +5,7 @@ mod errors;
 #[cfg(feature = "fault-injection")]
 mod faults;
 mod fleets;
+mod memory;
 mod native_limits;
 mod native_server;
 mod raw;

@@ -12,6 +12,7 @@ use crate::{
     callbacks::Waker,
     errors,
     fleets::{self, Owned, View},
+    memory,
     native_limits::{NativeLimits, duration_of},
     runtime,
 };
@@ -66,6 +67,7 @@ impl NativeServer {
             health_check_interval_ms: options.health_check_interval_ms,
             health_path: options.health_path,
             limits: options.limits.into(),
+            release_memory: Some(memory::release),
         };
         let waker = Arc::new(Waker::default());
         let events = Arc::new(EventQueue::new({

@@ -1,6 +1,8 @@
 //! Bounds on what was received and the owner has not got to.
 
-use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
+
+use crate::memory::MUCH_BYTES;
 
 /// What every connection may have waiting whatever the others do, so that a quiet one gets through.
 const SHARE_BYTES: usize = 16 * 1024;
@@ -17,18 +19,23 @@ pub(crate) struct BacklogBounds {
     total: usize,
     /// Below 0 for a moment when the owner is faster than who counts what it took.
     used: AtomicIsize,
+    was_much: AtomicBool,
 }
 
 impl BacklogBounds {
     pub(crate) fn new(each: usize, total: usize) -> Self {
-        Self { each, total, used: AtomicIsize::new(0) }
+        Self { each, total, used: AtomicIsize::new(0), was_much: AtomicBool::new(false) }
     }
 
     /// A connection's backlog went from `before` to `after`, both as its own counter says.
     pub(crate) fn changed(&self, before: usize, after: usize) {
         let (before, after) = (beyond_share(before), beyond_share(after));
         if before != after {
-            self.used.fetch_add(after.cast_signed() - before.cast_signed(), Ordering::Relaxed);
+            let more = after.cast_signed() - before.cast_signed();
+            let used = self.used.fetch_add(more, Ordering::Relaxed).saturating_add(more);
+            if used > MUCH_BYTES.cast_signed() {
+                self.was_much.store(true, Ordering::Relaxed);
+            }
         }
     }
 
@@ -54,6 +61,11 @@ impl BacklogBounds {
 
     fn is_full(&self) -> bool {
         self.used() > self.total
+    }
+
+    /// Whether it has been much since this was last asked.
+    pub(crate) fn take_was_much(&self) -> bool {
+        self.was_much.swap(false, Ordering::Relaxed)
     }
 
     /// Bytes that count towards the total.

@@ -20,6 +20,7 @@ mod heartbeats;
 mod incomplete;
 mod limits;
 mod listener;
+mod memory;
 #[cfg(all(test, feature = "loom"))]
 mod models;
 mod outbox;

@@ -26,6 +26,7 @@ use crate::{
     incomplete::IncompleteMessages,
     limits::Limits,
     listener::{Address, Addresses, ListenError, Listener},
+    memory::Swelling,
     outbox::Outbox,
     panics::lock,
     pings,
@@ -36,8 +37,8 @@ use crate::{
     upgrade::{self, Upgraded},
 };
 
-/// Pace at which the owner's lag is measured.
-const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// Pace at which the owner's lag is measured, and memory given back.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Pause after a failed accept (file descriptors exhausted), which would fail again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -62,6 +63,9 @@ pub struct ServerOptions {
     pub health_path: Option<String>,
     /// What a peer may cost.
     pub limits: Limits,
+    /// Called by the runtime's thread when messages that took much memory are gone, half a second
+    /// later at most: time to have the allocator give back what it keeps.
+    pub release_memory: Option<fn()>,
 }
 
 /// What all tasks of one server share.
@@ -160,6 +164,20 @@ impl Shared {
             heartbeats_refused: counters.heartbeats_refused.get(),
             sends_refused: counters.sends_refused.get(),
             bytes_dropped: counters.bytes_dropped.get(),
+        }
+    }
+
+    /// Bytes of messages that have arrived in part, that the owner has yet to take, and that are to
+    /// be sent.
+    fn message_bytes(&self) -> usize {
+        let received = self.incomplete_messages.bytes() + self.backlog_bounds.used();
+        received + self.outbox_budget.used()
+    }
+
+    fn release_memory(&self, swelling: &mut Swelling) {
+        let is_over = swelling.is_over(self.message_bytes(), self.backlog_bounds.take_was_much());
+        if is_over && let Some(release) = self.options.release_memory {
+            release();
         }
     }
 
@@ -326,7 +344,7 @@ impl Server {
         let guard = TaskGuard::new(&run);
         runtime.spawn(accept_all(guard, listener, Arc::clone(&self.shared)));
         runtime.spawn(ring_for(Arc::clone(&self.shared), Arc::clone(&run)));
-        runtime.spawn(probe_owner(Arc::clone(&self.shared), Arc::clone(&run)));
+        runtime.spawn(look_around(Arc::clone(&self.shared), Arc::clone(&run)));
         runtime.spawn(pings::watch(Arc::clone(&self.shared), Arc::clone(&run)));
         self.run = Some(run);
         Ok(port)
@@ -459,13 +477,18 @@ async fn ring_for(shared: Arc<Shared>, run: Arc<Run>) {
     }
 }
 
-/// Wakes the owner now and then, so that its lag is known also when nothing else happens.
-async fn probe_owner(shared: Arc<Shared>, run: Arc<Run>) {
-    let mut pace = tokio::time::interval(PROBE_INTERVAL);
+/// Wakes the owner now and then, so that its lag is known also when nothing else happens, and looks
+/// whether there is memory to give back.
+async fn look_around(shared: Arc<Shared>, run: Arc<Run>) {
+    let mut pace = tokio::time::interval(LOOK_INTERVAL);
+    let mut swelling = Swelling::default();
     loop {
         tokio::select! {
             () = run.reached(Stage::Stopping) => return,
-            _ = pace.tick() => shared.events.probe(),
+            _ = pace.tick() => {
+                shared.events.probe();
+                shared.release_memory(&mut swelling);
+            }
         }
     }
 }
