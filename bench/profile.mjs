@@ -48,18 +48,10 @@ await main(async () => {
     if ((await capture("perf", ["--version"])).code !== 0) return;
     contenders.profiled = { ...profiled, under: record };
     await one.run("profiled");
-    process.stdout.write("\nall threads and the kernel\n");
-    const report = [
-      "report",
-      "--no-children",
-      "--sort=comm,dso,symbol",
-      `--input=${data}`,
-      "--stdio",
-      "--quiet",
-    ];
-    const { stdout } = await capture("perf", report);
-    const lines = stdout.split("\n").filter((text) => /^\s*\d/.test(text));
-    process.stdout.write(`${lines.slice(0, most).join("\n")}\n`);
+    process.stdout.write("\nthreads, by program and kernel\n");
+    process.stdout.write(await report(data, "comm,dso"));
+    process.stdout.write("\ntheir functions\n");
+    process.stdout.write(await report(data, "comm,dso,symbol"));
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -87,6 +79,13 @@ async function addOnWithNames(folder) {
   const addOn = join(folder, "worker-server-native.node");
   copyFileSync(inProject("target/profiling/libworker_server_native.so"), addOn);
   return addOn;
+}
+
+async function report(data, sort) {
+  const args = ["report", "--no-children", `--sort=${sort}`, `--input=${data}`, "--stdio", "--quiet"];
+  const { stdout } = await capture("perf", args);
+  const lines = stdout.split("\n").filter((text) => /^\s*\d/.test(text));
+  return `${lines.slice(0, most).join("\n")}\n`;
 }
 
 function line(share, name) {

@@ -16,7 +16,7 @@ const usual = [
   "process",
   "worker-threads",
   "replacement",
-  "messages",
+  "__test__/messages",
   "endpoints-handshake",
   "endpoints-lifecycle",
   "http-faults",
