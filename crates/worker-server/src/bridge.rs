@@ -15,11 +15,12 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep_until, timeout},
+    time::{sleep_until, timeout},
 };
 
 use crate::{
     counters::Budget,
+    deadlines::Deadlines,
     events::Event,
     listener::Addresses,
     outbox::{Outbox, Rest, SendError, Written},
@@ -226,16 +227,13 @@ impl Drop for Closing<'_> {
 
 async fn pump(stream: &mut ReadHalf, bridge: &Bridge, shared: &Shared) {
     let mut our_side_open = true;
-    // By when the peer must take something of what waits for it.
-    let mut write_deadline = None;
+    let mut deadlines = Deadlines::default();
     loop {
         let Ok(Written { bytes, rest }) = bridge.outbox.write() else { return };
         match rest {
-            Rest::Nothing => write_deadline = None,
-            Rest::Waits if bytes > 0 || write_deadline.is_none() => {
-                write_deadline = Some(Instant::now() + shared.limits().write_timeout);
-            }
-            Rest::Waits | Rest::IsWritten => {}
+            Rest::Nothing => deadlines.all_taken(),
+            Rest::Waits => deadlines.more_waits(bytes > 0, shared.limits().write_timeout),
+            Rest::IsWritten => {}
         }
         let (reads, ended, finished) = {
             let mut state = lock(&bridge.state);
@@ -260,7 +258,7 @@ async fn pump(stream: &mut ReadHalf, bridge: &Bridge, shared: &Shared) {
         }
         let waits = rest == Rest::Waits;
         let mut changed = pin!(bridge.changed.notified());
-        let mut timer = pin!(write_deadline.filter(|_| waits).map(sleep_until));
+        let mut timer = pin!(deadlines.next().map(sleep_until));
         let goes_on = poll_fn(|cx| {
             if changed.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(true);
