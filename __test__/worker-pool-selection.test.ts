@@ -299,6 +299,13 @@ describe("garbage", () => {
     expect(() => pool.getAvailableSlotCount("sonnet")).toThrow(TypeError);
   });
 
+  test("is a TypeError also on a worker with a higher load than another one", () => {
+    const { pool, workers } = poolOf({}, { activeRequests: 3 });
+    workers[1]!.capabilities.models = [null] as never;
+
+    expect(() => pool.getAvailableWorker("sonnet")).toThrow(TypeError);
+  });
+
   test("a model after the one that matches is not looked at", () => {
     const { pool, workers } = poolOf({});
     workers[0]!.capabilities.models.push({} as never);

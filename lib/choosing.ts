@@ -7,11 +7,17 @@
 import type { ConnectedWorker, ModelInfo } from "./types.js";
 import { WorkerStatus } from "./worker-status.js";
 
-/** The available worker with the lowest load that serves a model and a category; the first one among equals. */
+/**
+ * The available worker with the lowest load that serves a model and a category; the first one among equals.
+ *
+ * `looksAtAll`: capabilities that are not what their type says throw a TypeError wherever they are. If not, only the models
+ * of those are looked at whose load is lower than what was found, which among equals is one of all.
+ */
 export function leastLoaded(
   workers: readonly ConnectedWorker[],
   model: string,
   category: string | undefined,
+  looksAtAll: boolean,
 ): ConnectedWorker | null {
   let best: ConnectedWorker | null = null;
   let lowestLoad = Infinity;
@@ -20,11 +26,12 @@ export function leastLoaded(
     const worker = workers[i]!;
     if (worker.status !== available) continue;
     const { capabilities, activeRequests } = worker;
+    const max = capabilities?.maxConcurrentRequests;
+    const load = activeRequests / max;
+    if (!looksAtAll && !(load < lowestLoad)) continue;
     if (!serves(capabilities.models, model)) continue;
-    const max = capabilities.maxConcurrentRequests;
     if (!(activeRequests < max && max > 0)) continue;
     if (category !== undefined && isAtLimit(worker, category)) continue;
-    const load = activeRequests / max;
     if (load < lowestLoad) {
       lowestLoad = load;
       best = worker;

@@ -139,7 +139,7 @@ export class Fleet implements Surroundings {
     this.recover();
     if (size <= FEW) {
       try {
-        const found = leastLoaded(this.#all(), model, category) as Session | null;
+        const found = leastLoaded(this.#all(), model, category, false) as Session | null;
         return found === null ? null : found.toInfo();
       } catch {
         // Capabilities are not what their type says; the native pool makes of them what can be made.

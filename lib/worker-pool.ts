@@ -67,7 +67,7 @@ export class WorkerPool {
    * @throws TypeError when the model is no string, or a worker's capabilities are not what their type says.
    */
   getAvailableWorker(model: string, category?: string): ConnectedWorker | null {
-    return leastLoaded(this.#all(), model, category);
+    return leastLoaded(this.#all(), model, category, true);
   }
 
   /** The first worker in order that is available or busy. */
