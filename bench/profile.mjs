@@ -2,15 +2,15 @@
  * npm run bench:profile -- "http/handler, 1" [--peer]
  *
  * Runs one case of the full list once more and shows where the server's time goes: the functions of the JavaScript thread
- * (node --cpu-prof) and, where `perf` is installed, those of all threads and of the kernel. The add-on is built a second
- * time for it, with the names of its functions.
+ * (node --cpu-prof) and, where `perf` is installed, those of all threads and of the kernel. The names of the add-on's
+ * functions come from the file beside it (scripts/lib/symbols.mjs).
  */
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Refusal, inProject, main } from "../scripts/lib/project.mjs";
-import { capture, show } from "../scripts/lib/run.mjs";
+import { Refusal, main } from "../scripts/lib/project.mjs";
+import { capture } from "../scripts/lib/run.mjs";
 import { allCases } from "./cases/index.mjs";
 import { buildAll } from "./lib/build.mjs";
 import { contenders } from "./lib/contenders.mjs";
@@ -25,9 +25,7 @@ await main(async () => {
   await buildAll();
   const folder = mkdtempSync(join(tmpdir(), "bench-profile-"));
   try {
-    const env = { ...contenders[who].env };
-    if (who === "ours") env.NAPI_RS_NATIVE_LIBRARY_PATH = await addOnWithNames(folder);
-    const profiled = { ...contenders[who], env, endsBy: "SIGTERM" };
+    const profiled = { ...contenders[who], endsBy: "SIGTERM" };
 
     contenders.profiled = { ...profiled, flags: ["--cpu-prof", `--cpu-prof-dir=${folder}`] };
     await one.run("profiled");
@@ -68,17 +66,6 @@ function options() {
     throw new Refusal("Expected a part of a case's id, as `npm run bench` shows them.");
   }
   return { one, who: values.peer ? "peer" : "ours" };
-}
-
-/** The path of the add-on, optimised as ever but not stripped. */
-async function addOnWithNames(folder) {
-  const built = ["build", "--profile=profiling", "--quiet", "--locked", "--package=worker-server-native"];
-  if ((await show("cargo", built)) !== 0) {
-    throw new Refusal("Could not build the add-on (the compiler's output is above).");
-  }
-  const addOn = join(folder, "worker-server-native.node");
-  copyFileSync(inProject("target/profiling/libworker_server_native.so"), addOn);
-  return addOn;
 }
 
 async function report(data, sort) {

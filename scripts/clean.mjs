@@ -4,5 +4,5 @@ import { inProject } from "./lib/project.mjs";
 
 for (const path of ["dist", "target", ".stamps"]) rmSync(inProject(path), { recursive: true, force: true });
 for (const name of readdirSync(inProject("native"))) {
-  if (name.endsWith(".node")) rmSync(inProject("native", name));
+  if (/\.node(\.debug)?$/.test(name)) rmSync(inProject("native", name));
 }

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { Refusal, inProject, tool } from "./project.mjs";
 import { capture, show } from "./run.mjs";
 import { Stamp, filesBelow } from "./stamp.mjs";
+import { moveSymbolsOut, symbolSettings } from "./symbols.mjs";
 
 /** Where the add-on with the fault injection lies; the loader takes it by NAPI_RS_NATIVE_LIBRARY_PATH. */
 export const faultyAddon = "target/fault-injection/worker-server-native.node";
@@ -26,15 +27,7 @@ const builds = {
     inputs: [...rustSources(), "package-lock.json"],
     outputs: ["native"],
     extra: JSON.stringify([addonConfig(), await rustVersion()]),
-    build: () =>
-      show(tool("napi"), [
-        "build",
-        "--platform",
-        "--release",
-        "--output-dir=native",
-        "--js=binding.js",
-        "--dts=binding.d.ts",
-      ]),
+    build: buildNative,
   }),
 
   facade: () => ({
@@ -74,6 +67,13 @@ function addonConfig() {
 async function rustVersion() {
   const { stdout } = await capture("rustc", ["--version", "--verbose"]);
   return stdout;
+}
+
+async function buildNative() {
+  const env = await symbolSettings();
+  const args = ["--platform", "--release", "--output-dir=native", "--js=binding.js", "--dts=binding.d.ts"];
+  const code = await show(tool("napi"), ["build", ...args], { env });
+  return code === 0 && env !== undefined ? moveSymbolsOut() : code;
 }
 
 /** The compiler leaves the output of a module that is no longer there. */
