@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -337,7 +338,7 @@ impl Server {
         address: &Address,
     ) -> Result<Option<u16>, ListenError> {
         let _inside = runtime.enter();
-        let listener = Arc::new(Listener::bind(address)?);
+        let listener = Arc::new(Listener::bind(address, self.shared.limits().keepalive)?);
         let port = listener.port();
         let run = Arc::new(Run::new(Arc::downgrade(&listener)));
         // Counted as a task itself, from now on.
@@ -394,7 +395,7 @@ async fn accept_all(guard: TaskGuard, listener: Arc<Listener>, shared: Arc<Share
             () = run.reached(Stage::Stopping) => return,
             accepted = listener.accept() => accepted,
         };
-        let (stream, addresses) = match accepted {
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // A listener that is being stopped fails as well, which is no news.
@@ -419,23 +420,21 @@ async fn accept_all(guard: TaskGuard, listener: Arc<Listener>, shared: Arc<Share
             continue;
         }
         shared.counters.connections_accepted.increment();
-        if let Some(idle) = shared.limits().keepalive {
-            stream.keep_alive(idle);
-        }
         let (shared, guard) = (Arc::clone(&shared), TaskGuard::new(run));
-        tokio::spawn(serve(stream, addresses, shared, guard));
+        tokio::spawn(serve(stream, peer, shared, guard));
     }
 }
 
 /// Serves one accepted stream to its end. What it turns out to be goes on as a task of its own, which
 /// for years may take no more memory than it needs itself.
-async fn serve(stream: Stream, addresses: Addresses, shared: Arc<Shared>, guard: TaskGuard) {
+async fn serve(stream: Stream, peer: Option<SocketAddr>, shared: Arc<Shared>, guard: TaskGuard) {
     match upgrade::find_out(stream, Arc::clone(&shared), Arc::clone(&guard.0)).await {
         Some(Upgraded::Worker(stream, early)) => {
             tokio::spawn(async move { session::serve(stream, early, shared, &guard.0).await });
         }
         Some(Upgraded::Bridged(stream, head)) => {
             let run = Arc::clone(&guard.0);
+            let addresses = Addresses { remote: peer, local: stream.local_addr() };
             tokio::spawn(async move {
                 bridge::serve(stream, addresses, head, shared, run).await;
                 drop(guard);

@@ -4,25 +4,19 @@ use std::{
     cell::RefCell,
     future::poll_fn,
     io,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 #[cfg(unix)]
 use tokio::net::{UnixStream, unix};
 use tokio::{
     io::{AsyncRead, ReadBuf},
     net::{TcpStream, tcp},
 };
-
-/// Pace of the probes once a peer has been idle.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-
-/// The system counts whole seconds, and Linux 32,767 at most.
-const SHORTEST_IDLE: Duration = Duration::from_secs(1);
-const LONGEST_IDLE: Duration = Duration::from_secs(32_767);
 
 /// The most that is read at once.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
@@ -111,13 +105,12 @@ impl Stream {
         each!(Self, self, stream => stream.try_write_vectored(buffers))
     }
 
-    /// Lets the system find out that an idle peer is gone.
-    pub(crate) fn keep_alive(&self, idle: Duration) {
-        if let Stream::Tcp(stream) = self {
-            let idle = idle.clamp(SHORTEST_IDLE, LONGEST_IDLE);
-            let keepalive = TcpKeepalive::new().with_time(idle).with_interval(KEEPALIVE_INTERVAL);
-            // Failing leaves the peer to the health check.
-            let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+    /// The address that a TCP peer has connected to.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
         }
     }
 }
@@ -215,27 +208,4 @@ pub(crate) fn with_buffer<T>(body: impl FnOnce(&mut [u8]) -> T) -> io::Result<T>
         Ok(mut scratch) => Ok(body(&mut scratch)),
         Err(_) => Err(io::ErrorKind::ResourceBusy.into()),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn the_system_is_told_when_to_probe() {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stream = Stream::Tcp(TcpStream::connect(address).await.unwrap());
-        let Stream::Tcp(tcp) = &stream else { return };
-        assert!(!SockRef::from(tcp).keepalive().unwrap());
-        for (given, expected) in [(0, 1), (7_900, 7), (32_767_000, 32_767), (1 << 40, 32_767)] {
-            stream.keep_alive(Duration::from_millis(given));
-            assert!(SockRef::from(tcp).keepalive().unwrap());
-            let seconds = Duration::from_secs(expected);
-            #[cfg(target_os = "linux")]
-            assert_eq!(SockRef::from(tcp).tcp_keepalive_time().unwrap(), seconds);
-            #[cfg(not(target_os = "linux"))]
-            let _ = seconds;
-        }
-    }
 }
