@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { WorkerInfo } from "../index.js";
 import { recordEvents } from "./support/events";
 import { startServer, stopServers } from "./support/test-server";
@@ -368,5 +370,25 @@ describe("a second registration with another id over one socket", () => {
     await until(() => server.getWorkerCount() === 0, "the second id leaves the pool");
 
     expect(events.slice(3)).toStrictEqual(["disconnected second with nothing pending"]);
+  });
+});
+
+describe("what a registration says beside what a worker is", () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+
+  test("is not kept: neither its text nor the token in it", async () => {
+    const { server, port } = await startServer();
+    const padding = "x".repeat(500_000);
+    collect();
+    const before = process.memoryUsage().heapUsed;
+
+    for (let n = 0; n < 20; n++) await TestWorker.register(port, { workerId: `worker-${n}`, padding });
+    await until(() => {
+      collect();
+      return process.memoryUsage().heapUsed - before < 5_000_000;
+    }, "10 MB of text are gone");
+
+    expect(server.getWorkerCount()).toBe(20);
   });
 });

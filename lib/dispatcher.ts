@@ -10,8 +10,6 @@ import { unknownWorkerInfo } from "./worker-info.js";
 
 /** Most events and messages handled before timers and sockets of the application get their turn. */
 const MOST_PER_TURN = 250;
-/** A session id stands before the text of a registration. */
-const SESSION_ID_LENGTH = 36;
 
 const REFUSALS = {
   [Refusal.TooManyConnections]: "Connection refused, there are too many",
@@ -155,8 +153,7 @@ export class Dispatcher {
   }
 
   #registered(replaced: Session | undefined, text: string): void {
-    const sessionId = text.slice(0, SESSION_ID_LENGTH);
-    const { workerId, workerName, capabilities } = JSON.parse(text.slice(SESSION_ID_LENGTH));
+    const [sessionId, { workerId, workerName, capabilities }] = JSON.parse(text);
     if (replaced !== undefined) this.#replace(replaced);
     const session = this.#fleet.admit({ id: workerId, name: workerName, capabilities, sessionId });
     const { slot } = session;

@@ -60,8 +60,9 @@ fn describe(owned: &mut Owned, event: Event) -> ([f64; 4], Option<Text>) {
         Event::Registered { connection, registration, session_id, text, replaces } => {
             owned.registering = Some((connection, registration.capabilities));
             let old = replaces.as_deref().map_or(-1.0, slot);
-            // A UUID has a fixed length, so the facade can cut the two apart.
-            let text = Text::from(session_id + text.as_str());
+            // Parsed together: cut off as a string, the id would keep the whole text (with its token)
+            // alive for as long as the session.
+            let text = Text::from(format!("[\"{session_id}\",{}]", text.as_str()));
             (Kind::Registered, old, 0, false, Some(text))
         }
         Event::Messages(batch) => {
