@@ -142,6 +142,23 @@ describe("identity", () => {
     ]);
   });
 
+  test("a method that the user replaces on a live part is the user's", async () => {
+    const { server } = await serverWithEdited(2);
+    const [pending, categories] = [pendingOf(server), categoriesOf(server)];
+    const [add, set] = [jest.spyOn(pending, "add"), jest.fn(() => categories)];
+    categories.set = set;
+
+    pendingOf(server).add("by-hand");
+    categoriesOf(server).set("by-hand", 1);
+
+    expect([add.mock.calls, set.mock.calls]).toEqual([[["by-hand"]], [["by-hand", 1]]]);
+    // The spy went on to the set's own method, which notices the edit.
+    expect([[...pending], [...categories]]).toEqual([["by-hand"], []]);
+    server.releaseRequest("by-hand");
+    expect(pending.size).toBe(0);
+    expect([Object.keys(pending), Object.keys(categories)]).toEqual([[], []]);
+  });
+
   test("the server works on over live parts that the user froze", async () => {
     const { server } = await serverWithEdited(1);
     for (const part of [capabilitiesOf(server), pendingOf(server), categoriesOf(server)]) Object.freeze(part);

@@ -48,33 +48,43 @@ function mapObserverOf<K, V>(target: Map<K, V>): MapObserver<K, V> | undefined {
   return Observed.observerOf(target) as MapObserver<K, V> | undefined;
 }
 
-const hidden = (value: unknown): PropertyDescriptor => ({ value, writable: true, configurable: true });
+/**
+ * A method of one object, which may be replaced there. Getters lie in what all objects of the kind share, where values
+ * would take a place in each; there are two collections to every worker.
+ */
+const own = <F>(name: string, method: F): PropertyDescriptor & { get: () => F } => ({
+  configurable: true,
+  get: () => method,
+  set(value) {
+    Object.defineProperty(this, name, { value, writable: true, configurable: true });
+  },
+});
 
-const setMethods: PropertyDescriptorMap = {
-  add: hidden(function (this: Set<never>, value: never) {
+const setMethods = {
+  add: own("add", function (this: Set<never>, value: never) {
     if (!this.has(value)) setObserverOf(this)?.added(value);
     return add.call(this, value);
   }),
-  delete: hidden(function (this: Set<never>, value: never) {
+  delete: own("delete", function (this: Set<never>, value: never) {
     if (this.has(value)) setObserverOf(this)?.deleted(value);
     return deleteFromSet.call(this, value);
   }),
-  clear: hidden(function (this: Set<never>) {
+  clear: own("clear", function (this: Set<never>) {
     for (const value of this) setObserverOf(this)?.deleted(value);
     clearSet.call(this);
   }),
 };
 
-const mapMethods: PropertyDescriptorMap = {
-  set: hidden(function (this: Map<never, never>, key: never, value: never) {
+const mapMethods = {
+  set: own("set", function (this: Map<never, never>, key: never, value: never) {
     mapObserverOf(this)?.counted(key, value);
     return set.call(this, key, value);
   }),
-  delete: hidden(function (this: Map<never, never>, key: never) {
+  delete: own("delete", function (this: Map<never, never>, key: never) {
     if (this.has(key)) mapObserverOf(this)?.counted(key, undefined);
     return deleteFromMap.call(this, key);
   }),
-  clear: hidden(function (this: Map<never, never>) {
+  clear: own("clear", function (this: Map<never, never>) {
     for (const key of this.keys()) mapObserverOf(this)?.counted(key, undefined);
     clearMap.call(this);
   }),
@@ -83,13 +93,18 @@ const mapMethods: PropertyDescriptorMap = {
 export function observedSet<T>(observer: SetObserver<T>): Set<T> {
   const created = new Set<T>();
   Observed.observe(created, observer);
-  return Object.defineProperties(created, setMethods);
+  // One by one: Object.defineProperties takes twice the time.
+  Object.defineProperty(created, "add", setMethods.add);
+  Object.defineProperty(created, "delete", setMethods.delete);
+  return Object.defineProperty(created, "clear", setMethods.clear);
 }
 
 export function observedMap<K, V>(observer: MapObserver<K, V>): Map<K, V> {
   const created = new Map<K, V>();
   Observed.observe(created, observer);
-  return Object.defineProperties(created, mapMethods);
+  Object.defineProperty(created, "set", mapMethods.set);
+  Object.defineProperty(created, "delete", mapMethods.delete);
+  return Object.defineProperty(created, "clear", mapMethods.clear);
 }
 
 /** The edits that the server makes itself, which nobody needs to be told of. */
