@@ -8,15 +8,17 @@ import type { WorkerCapabilities } from "./types.js";
  * docs/decisions/0001-live-objects.md.
  */
 export class CapabilitiesCopy {
-  #max: unknown;
-  #modelIds: readonly unknown[] = [];
-  #limits: readonly (readonly [string, unknown])[] = [];
+  readonly #max: unknown;
+  readonly #modelIds: readonly unknown[];
+  readonly #limits: readonly (readonly [string, unknown])[];
 
-  constructor(capabilities: WorkerCapabilities) {
-    this.update(capabilities);
+  constructor({ maxConcurrentRequests, models, concurrencyLimits }: Partial<WorkerCapabilities>) {
+    this.#max = maxConcurrentRequests;
+    this.#modelIds = Array.isArray(models) ? models.map((model) => model?.modelId) : [];
+    this.#limits = Object.entries(concurrencyLimits ?? {});
   }
 
-  /** Whether the object says the same as at the last `update`. */
+  /** Whether the object says the same as what was copied. */
   matches(capabilities: Partial<WorkerCapabilities>): boolean {
     const { maxConcurrentRequests, models, concurrencyLimits } = capabilities;
     // An edit may put in whatever it likes, NaN and null too, and must not count as a new one for ever.
@@ -28,13 +30,6 @@ export class CapabilitiesCopy {
     return this.#limitsMatch(concurrencyLimits);
   }
 
-  update(capabilities: Partial<WorkerCapabilities>): void {
-    const { maxConcurrentRequests, models, concurrencyLimits } = capabilities;
-    this.#max = maxConcurrentRequests;
-    this.#modelIds = Array.isArray(models) ? models.map((model) => model?.modelId) : [];
-    this.#limits = Object.entries(concurrencyLimits ?? {});
-  }
-
   #limitsMatch(limits: Record<string, unknown> | null | undefined): boolean {
     if (limits === undefined) return this.#limits.length === 0;
     let count = 0;
@@ -43,5 +38,25 @@ export class CapabilitiesCopy {
     return (
       count === this.#limits.length && this.#limits.every(([key, limit]) => Object.is(limits?.[key], limit))
     );
+  }
+}
+
+/** Most copies kept for those who come. */
+const MOST_COPIES = 256;
+
+/** The copies of a fleet, most of whose workers can do what others can: these share one. */
+export class CapabilitiesCopies {
+  /** By the first model, of whatever kind its id is. */
+  readonly #latest = new Map<unknown, CapabilitiesCopy>();
+
+  of(capabilities: Partial<WorkerCapabilities>): CapabilitiesCopy {
+    const { models } = capabilities;
+    const model: unknown = Array.isArray(models) ? models[0]?.modelId : undefined;
+    const latest = this.#latest.get(model);
+    if (latest?.matches(capabilities)) return latest;
+    if (this.#latest.size >= MOST_COPIES) this.#latest.clear();
+    const made = new CapabilitiesCopy(capabilities);
+    this.#latest.set(model, made);
+    return made;
   }
 }

@@ -1,4 +1,5 @@
 import { inspect } from "node:util";
+import { CapabilitiesCopies } from "./capabilities-copy.js";
 import { Changes } from "./changes.js";
 import { freeSlots, leastLoaded } from "./choosing.js";
 import { CollationOrder } from "./dispatch/collation-order.js";
@@ -23,6 +24,7 @@ export class Fleet implements Surroundings {
   readonly view: Float64Array;
   readonly logger: Logger;
   readonly changes: Changes;
+  readonly copies = new CapabilitiesCopies();
   readonly requests = new RequestsInFlight();
   readonly heartbeats: Heartbeats;
   readonly #sessions = new Map<unknown, Session>();

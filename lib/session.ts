@@ -1,4 +1,4 @@
-import { CapabilitiesCopy } from "./capabilities-copy.js";
+import type { CapabilitiesCopies, CapabilitiesCopy } from "./capabilities-copy.js";
 import type { Changes } from "./changes.js";
 import { observedMap, observedSet, quietly } from "./live-collections.js";
 import type { Logger } from "./logger.js";
@@ -27,6 +27,7 @@ export interface Home {
 /** The fleet, as far as a session needs it. */
 export interface Surroundings extends Home {
   readonly changes: Changes;
+  readonly copies: CapabilitiesCopies;
   readonly requests: RequestsInFlight;
   readonly heartbeats: Heartbeats;
   /** Takes note of heartbeats of unhealthy workers. */
@@ -58,7 +59,7 @@ export class Session implements ConnectedWorker {
   precedence = 0;
   changeAt = -1;
   readonly #fleet: Surroundings;
-  readonly #told: CapabilitiesCopy;
+  #told: CapabilitiesCopy;
   #status = WorkerStatus.Available;
   #activeRequests = 0;
   /** The date of the last heartbeat that was looked at, and the time it was made for. */
@@ -78,7 +79,7 @@ export class Session implements ConnectedWorker {
     this.connectedAt = new Date();
     this.sequence = sequence;
     this.#fleet = fleet;
-    this.#told = new CapabilitiesCopy(registration.capabilities);
+    this.#told = fleet.copies.of(registration.capabilities);
     this.#lastHeartbeat = this.connectedAt;
     this.#lastHeartbeatMs = this.connectedAt.getTime();
   }
@@ -192,7 +193,7 @@ export class Session implements ConnectedWorker {
   tellEdits(): boolean {
     const { capabilities } = this;
     if (this.#told.matches(capabilities ?? {})) return false;
-    this.#told.update(capabilities ?? {});
+    this.#told = this.#fleet.copies.of(capabilities ?? {});
     const max = Number(capabilities?.maxConcurrentRequests);
     const json = JSON.stringify(capabilities) ?? "{}";
     binding.setCapabilities(this.#fleet.number, this.slot, json, max);
