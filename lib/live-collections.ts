@@ -5,8 +5,6 @@
  * their mutating methods are replaced, by own properties that are not enumerable.
  */
 
-import { Given } from "./given.js";
-
 const { add, delete: deleteFromSet, clear: clearSet } = Set.prototype;
 const { set, delete: deleteFromMap, clear: clearMap } = Map.prototype;
 
@@ -19,33 +17,6 @@ export interface SetObserver<T> {
 /** Told of edits from outside, before they take effect. */
 export interface MapObserver<K, V> {
   counted(key: K, value: V | undefined): void;
-}
-
-/** Who is told of edits, kept on the Set or Map itself. */
-class Observed extends Given {
-  readonly #observer: unknown;
-
-  private constructor(target: object, observer: unknown) {
-    super(target);
-    this.#observer = observer;
-  }
-
-  static observe(target: object, observer: unknown): void {
-    // oxlint-disable-next-line no-new -- what it is for is what its constructor does to the target
-    new Observed(target, observer);
-  }
-
-  static observerOf(target: object): unknown {
-    return #observer in target ? target.#observer : undefined;
-  }
-}
-
-function setObserverOf<T>(target: Set<T>): SetObserver<T> | undefined {
-  return Observed.observerOf(target) as SetObserver<T> | undefined;
-}
-
-function mapObserverOf<K, V>(target: Map<K, V>): MapObserver<K, V> | undefined {
-  return Observed.observerOf(target) as MapObserver<K, V> | undefined;
 }
 
 /**
@@ -62,49 +33,77 @@ const own = <F>(name: string, method: F): PropertyDescriptor & { get: () => F } 
 
 const setMethods = {
   add: own("add", function (this: Set<never>, value: never) {
-    if (!this.has(value)) setObserverOf(this)?.added(value);
+    if (!this.has(value)) ObservedSet.observerOf(this)?.added(value);
     return add.call(this, value);
   }),
   delete: own("delete", function (this: Set<never>, value: never) {
-    if (this.has(value)) setObserverOf(this)?.deleted(value);
+    if (this.has(value)) ObservedSet.observerOf(this)?.deleted(value);
     return deleteFromSet.call(this, value);
   }),
   clear: own("clear", function (this: Set<never>) {
-    for (const value of this) setObserverOf(this)?.deleted(value);
+    for (const value of this) ObservedSet.observerOf(this)?.deleted(value);
     clearSet.call(this);
   }),
 };
 
 const mapMethods = {
   set: own("set", function (this: Map<never, never>, key: never, value: never) {
-    mapObserverOf(this)?.counted(key, value);
+    ObservedMap.observerOf(this)?.counted(key, value);
     return set.call(this, key, value);
   }),
   delete: own("delete", function (this: Map<never, never>, key: never) {
-    if (this.has(key)) mapObserverOf(this)?.counted(key, undefined);
+    if (this.has(key)) ObservedMap.observerOf(this)?.counted(key, undefined);
     return deleteFromMap.call(this, key);
   }),
   clear: own("clear", function (this: Map<never, never>) {
-    for (const key of this.keys()) mapObserverOf(this)?.counted(key, undefined);
+    for (const key of this.keys()) ObservedMap.observerOf(this)?.counted(key, undefined);
     clearMap.call(this);
   }),
 };
 
+/** Made with a place for its observer, which a private field put on a `Set` would have to have beside it. */
+class ObservedSet<T> extends Set<T> {
+  readonly #observer: SetObserver<T>;
+
+  constructor(observer: SetObserver<T>) {
+    super();
+    this.#observer = observer;
+    Object.setPrototypeOf(this, Set.prototype);
+    // One by one: Object.defineProperties takes twice the time.
+    Object.defineProperty(this, "add", setMethods.add);
+    Object.defineProperty(this, "delete", setMethods.delete);
+    Object.defineProperty(this, "clear", setMethods.clear);
+  }
+
+  static observerOf(target: object): SetObserver<unknown> | undefined {
+    return #observer in target ? target.#observer : undefined;
+  }
+}
+
+/** As {@link ObservedSet}. */
+class ObservedMap<K, V> extends Map<K, V> {
+  readonly #observer: MapObserver<K, V>;
+
+  constructor(observer: MapObserver<K, V>) {
+    super();
+    this.#observer = observer;
+    Object.setPrototypeOf(this, Map.prototype);
+    Object.defineProperty(this, "set", mapMethods.set);
+    Object.defineProperty(this, "delete", mapMethods.delete);
+    Object.defineProperty(this, "clear", mapMethods.clear);
+  }
+
+  static observerOf(target: object): MapObserver<unknown, unknown> | undefined {
+    return #observer in target ? target.#observer : undefined;
+  }
+}
+
 export function observedSet<T>(observer: SetObserver<T>): Set<T> {
-  const created = new Set<T>();
-  Observed.observe(created, observer);
-  // One by one: Object.defineProperties takes twice the time.
-  Object.defineProperty(created, "add", setMethods.add);
-  Object.defineProperty(created, "delete", setMethods.delete);
-  return Object.defineProperty(created, "clear", setMethods.clear);
+  return new ObservedSet(observer);
 }
 
 export function observedMap<K, V>(observer: MapObserver<K, V>): Map<K, V> {
-  const created = new Map<K, V>();
-  Observed.observe(created, observer);
-  Object.defineProperty(created, "set", mapMethods.set);
-  Object.defineProperty(created, "delete", mapMethods.delete);
-  return Object.defineProperty(created, "clear", mapMethods.clear);
+  return new ObservedMap(observer);
 }
 
 /** The edits that the server makes itself, which nobody needs to be told of. */
