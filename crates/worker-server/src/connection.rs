@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, futures::Notified};
 use worker_core::{
     pool::Slot,
     protocol::{CloseReason, WorkerId},
@@ -205,8 +205,8 @@ impl Connection {
         &self.outbox
     }
 
-    pub(crate) async fn changed(&self) {
-        self.changed.notified().await;
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     pub(crate) fn bound(&self) -> &Mutex<Option<WorkerId>> {
@@ -355,8 +355,8 @@ impl Connection {
         self.acknowledged.notify_one();
     }
 
-    pub(crate) async fn acknowledged(&self) {
-        self.acknowledged.notified().await;
+    pub(crate) fn acknowledged(&self) -> Notified<'_> {
+        self.acknowledged.notified()
     }
 }
 

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The deadlines of one connection.
+/// The deadlines of one connection. An idle worker has none, and no memory for them.
 #[derive(Debug, Default)]
-pub(crate) struct Deadlines {
+pub(crate) struct Deadlines(Option<Box<Each>>);
+
+#[derive(Debug, Default)]
+struct Each {
     /// Of its phase: registration, then the closing handshake.
     phase: Option<Instant>,
     /// By when the peer must take something of what waits for it.
@@ -29,23 +32,23 @@ pub(crate) enum Due {
 impl Deadlines {
     /// A phase has begun, which must be over within that time.
     pub(crate) fn enter_phase(&mut self, within: Duration) {
-        self.phase = Some(Instant::now() + within);
+        self.set(|each| &mut each.phase, within);
     }
 
     /// A phase has begun that may take for ever.
     pub(crate) fn lift_phase(&mut self) {
-        self.phase = None;
+        self.lift(|each| &mut each.phase);
     }
 
     /// The peer has taken all that waited for it.
     pub(crate) fn all_taken(&mut self) {
-        self.write = None;
+        self.lift(|each| &mut each.write);
     }
 
     /// Something waits for the peer, which may just have taken a part.
     pub(crate) fn more_waits(&mut self, took_any: bool, within: Duration) {
-        if took_any || self.write.is_none() {
-            self.write = Some(Instant::now() + within);
+        if took_any || self.each().write.is_none() {
+            self.set(|each| &mut each.write, within);
         }
     }
 
@@ -53,37 +56,63 @@ impl Deadlines {
     /// something comes.
     pub(crate) fn expect_more(&mut self, expects: bool, within: Duration) {
         if !expects {
-            self.message = None;
-        } else if self.message.is_none() {
-            self.message = Some(Instant::now() + within);
+            self.received();
+        } else if self.each().message.is_none() {
+            self.set(|each| &mut each.message, within);
         }
     }
 
     /// Something came, or nothing is to come any more.
     pub(crate) fn received(&mut self) {
-        self.message = None;
+        self.lift(|each| &mut each.message);
     }
 
     /// When to look again for room; `None`: there is some.
     pub(crate) fn look_for_room(&mut self, at: Option<Instant>) {
-        self.room = at;
+        match at {
+            Some(at) => self.each().room = Some(at),
+            None => self.lift(|each| &mut each.room),
+        }
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
-        [self.phase, self.write, self.message, self.room].into_iter().flatten().min()
+        self.0.as_ref()?.next()
     }
 
     /// The one that has passed; if several have, the one that ends most.
     pub(crate) fn due(&self) -> Option<Due> {
+        let each = self.0.as_ref()?;
         let now = Instant::now();
         [
-            (self.write, Due::Write),
-            (self.message, Due::Message),
-            (self.room, Due::Room),
-            (self.phase, Due::Phase),
+            (each.write, Due::Write),
+            (each.message, Due::Message),
+            (each.room, Due::Room),
+            (each.phase, Due::Phase),
         ]
         .into_iter()
         .find_map(|(deadline, due)| (deadline? <= now).then_some(due))
+    }
+
+    fn each(&mut self) -> &mut Each {
+        self.0.get_or_insert_default()
+    }
+
+    fn set(&mut self, one: impl Fn(&mut Each) -> &mut Option<Instant>, within: Duration) {
+        *one(self.each()) = Some(Instant::now() + within);
+    }
+
+    fn lift(&mut self, one: impl Fn(&mut Each) -> &mut Option<Instant>) {
+        let Some(each) = &mut self.0 else { return };
+        *one(each) = None;
+        if each.next().is_none() {
+            self.0 = None;
+        }
+    }
+}
+
+impl Each {
+    fn next(&self) -> Option<Instant> {
+        [self.phase, self.write, self.message, self.room].into_iter().flatten().min()
     }
 }
 
@@ -104,7 +133,7 @@ mod tests {
         deadlines.all_taken();
         assert_eq!(deadlines.next(), phase);
         deadlines.lift_phase();
-        assert_eq!(deadlines.next(), None);
+        assert!(deadlines.next().is_none() && deadlines.0.is_none());
     }
 
     #[test]

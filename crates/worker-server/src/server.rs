@@ -276,12 +276,16 @@ impl Run {
 }
 
 /// Counts a connection's task for as long as it lives, also when it panics.
-struct TaskGuard(Arc<Run>);
+pub(crate) struct TaskGuard(Arc<Run>);
 
 impl TaskGuard {
     fn new(run: &Arc<Run>) -> Self {
         run.tasks.send_modify(|count| *count += 1);
         Self(Arc::clone(run))
+    }
+
+    pub(crate) fn run(&self) -> &Run {
+        &self.0
     }
 }
 
@@ -429,8 +433,8 @@ async fn accept_all(guard: TaskGuard, listener: Arc<Listener>, shared: Arc<Share
 /// for years may take no more memory than it needs itself.
 async fn serve(stream: Stream, peer: Option<SocketAddr>, shared: Arc<Shared>, guard: TaskGuard) {
     match upgrade::find_out(stream, Arc::clone(&shared), Arc::clone(&guard.0)).await {
-        Some(Upgraded::Worker(stream, early)) => {
-            tokio::spawn(async move { session::serve(stream, early, shared, &guard.0).await });
+        Some(Upgraded::Worker(upgraded)) => {
+            tokio::spawn(session::serve(upgraded, shared, guard));
         }
         Some(Upgraded::Bridged(stream, head)) => {
             let run = Arc::clone(&guard.0);

@@ -24,7 +24,7 @@ use crate::{
     outbox::{Rest, Written},
     panics::lock,
     registry::Displaced,
-    server::{Run, Shared},
+    server::{Run, Shared, TaskGuard},
     stream::{ReadHalf, Stream, with_buffer},
     websocket::{
         Decoder, GIVEN_UP, Incoming, MESSAGE_TIMEOUT, ProtocolError, TOO_LARGE, TOO_MANY_FRAGMENTS,
@@ -42,37 +42,59 @@ const TOLD_ATTEMPTS: u32 = 10;
 /// Longest id, as JSON text, that is worth telling of a message that is refused.
 const LOGGED_ID_BYTES: usize = 4 * 1024;
 
-/// Serves the connection until it is gone. `early` came together with the handshake.
-pub(crate) async fn serve(stream: Stream, early: Vec<u8>, shared: Arc<Shared>, run: &Run) {
+/// A stream that was upgraded, and what came together with the handshake.
+pub(crate) type Upgraded = (Stream, Vec<u8>);
+
+/// Serves the connection until it is gone. An idle one takes the memory of this task, so what it is
+/// given is boxed, and what it seldom waits for.
+#[allow(clippy::manual_async_fn, reason = "an async fn has two places for each argument")]
+pub(crate) fn serve(
+    upgraded: Box<Upgraded>,
+    shared: Arc<Shared>,
+    guard: TaskGuard,
+) -> impl Future<Output = ()> {
+    async move {
+        let (stream, early, connection) = open(upgraded, &shared, guard.run());
+        let ending = Ending { shared: &shared, connection: &connection, told: false };
+        shared.events.push(Event::Opened);
+        let mut session = Session {
+            decoder: Decoder::new(
+                shared.limits().unregistered_message_bytes,
+                shared.limits().message_fragments,
+            ),
+            incomplete: IncompleteMessage::new(&shared.incomplete_messages),
+            stream,
+            unread: early,
+            phase: Phase::Open,
+            awaits_acknowledgement: false,
+            reply_bytes: 0,
+            used_its_turn: false,
+            dropped_a_message: false,
+            unregistered_messages: 0,
+            tokens_refused: 0,
+            refused: false,
+            deadlines: Deadlines::default(),
+            ending,
+        };
+        session.deadlines.enter_phase(shared.limits().registration_timeout);
+        session.run().await;
+    }
+}
+
+#[allow(clippy::boxed_local, reason = "its memory ends here")]
+fn open(
+    upgraded: Box<Upgraded>,
+    shared: &Shared,
+    run: &Run,
+) -> (ReadHalf, Vec<u8>, Arc<Connection>) {
+    let (stream, early) = *upgraded;
     let (stream, half) = stream.split();
     let connection = shared.open_connection(half);
     if run.is_terminating() {
         // Too late to be among those that the end of the run terminates.
         connection.terminate();
     }
-    let ending = Ending { shared: &shared, connection: &connection, told: false };
-    shared.events.push(Event::Opened);
-    let mut session = Session {
-        decoder: Decoder::new(
-            shared.limits().unregistered_message_bytes,
-            shared.limits().message_fragments,
-        ),
-        incomplete: IncompleteMessage::new(&shared.incomplete_messages),
-        stream,
-        unread: early,
-        phase: Phase::Open,
-        awaits_acknowledgement: false,
-        reply_bytes: 0,
-        used_its_turn: false,
-        dropped_a_message: false,
-        unregistered_messages: 0,
-        tokens_refused: 0,
-        refused: false,
-        deadlines: Deadlines::default(),
-        ending,
-    };
-    session.deadlines.enter_phase(shared.limits().registration_timeout);
-    session.run().await;
+    (stream, early, connection)
 }
 
 /// Tells the owner of the connection's end exactly once, also when its task panics.
@@ -151,7 +173,6 @@ impl Session<'_> {
                 return;
             }
             if rest == Rest::Nothing && self.phase == Phase::Draining {
-                // Boxed, since its buffer would make every idle connection's task larger.
                 return Box::pin(self.part()).await;
             }
             self.note_closing();
@@ -190,22 +211,20 @@ impl Session<'_> {
     /// Waits for something to do and reads if that is it. False: the connection is gone.
     async fn wait(&mut self, rest: Rest) -> bool {
         let connection = self.ending.connection;
-        let waits_until = self.incomplete.waits_until();
-        self.deadlines.look_for_room(waits_until);
-        let has_room = waits_until.is_none();
+        let has_room = self.has_room();
         let reads = self.phase != Phase::Draining
             && self.reply_bytes <= UNREAD_REPLY_BYTES
             && connection.may_read(has_room, || self.ending.shared.clock.now_ms());
         let is_large = self.decoder.incomplete_bytes() >= LARGE_MESSAGE_BYTES;
         self.deadlines.expect_more(reads && is_large, self.ending.shared.limits().write_timeout);
         let mut changed = pin!(connection.changed());
-        let mut timer = pin!(self.deadlines.next().map(sleep_until));
+        let mut timer = self.deadlines.next().map(|at| Box::pin(sleep_until(at)));
         poll_fn(|cx| {
             if changed.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(true);
             }
-            if let Some(timer) = timer.as_mut().as_pin_mut()
-                && timer.poll(cx).is_ready()
+            if let Some(timer) = &mut timer
+                && timer.as_mut().poll(cx).is_ready()
             {
                 return Poll::Ready(self.meet_deadline());
             }
@@ -217,6 +236,13 @@ impl Session<'_> {
             if reads { self.poll_read(cx) } else { Poll::Pending }
         })
         .await
+    }
+
+    /// Whether the message that it has begun may go on, and if not, when to look again.
+    fn has_room(&mut self) -> bool {
+        let waits_until = self.incomplete.waits_until();
+        self.deadlines.look_for_room(waits_until);
+        waits_until.is_none()
     }
 
     /// The owner or another registration may have queued a close frame.
@@ -480,7 +506,7 @@ impl Session<'_> {
     /// sees it can count on that; but not for long, since the owner may be blocked.
     async fn await_acknowledgement(&mut self) {
         let wait = self.limits().admission_timeout;
-        let _ = timeout(wait, pin!(self.ending.connection.acknowledged())).await;
+        let _ = Box::pin(timeout(wait, self.ending.connection.acknowledged())).await;
         self.awaits_acknowledgement = false;
     }
 
@@ -544,4 +570,19 @@ impl Session<'_> {
 /// What the owner is told of an id that is nobody's.
 fn loggable(id: Option<&str>) -> Option<Text> {
     id.filter(|json| json.len() <= LOGGED_ID_BYTES).map(Text::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_of<F>(_: fn(Box<Upgraded>, Arc<Shared>, TaskGuard) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// The runtime adds 104 bytes and takes a multiple of 128.
+    #[test]
+    fn a_task_takes_512_bytes() {
+        assert!(bytes_of(serve) <= 512 - 104, "{}", bytes_of(serve));
+    }
 }

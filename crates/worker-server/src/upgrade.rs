@@ -15,6 +15,7 @@ use crate::{
     limits::Limits,
     routes::{Route, Routes},
     server::{Run, Shared, Stage},
+    session,
     stream::{Stream, with_buffer},
 };
 
@@ -23,8 +24,8 @@ const READ_BYTES: usize = 1024;
 
 /// What an accepted stream turned out to be.
 pub(crate) enum Upgraded {
-    /// A worker's, which has been told so; these bytes came with its request.
-    Worker(Stream, Vec<u8>),
+    /// A worker's, which has been told so.
+    Worker(Box<session::Upgraded>),
     /// The owner's; these bytes were read of it.
     Bridged(Stream, Vec<u8>),
 }
@@ -53,7 +54,7 @@ pub(crate) async fn find_out(
                 // A peer that has seen the answer is served, whatever happens meanwhile.
                 let is_told =
                     run.is_running() && write_all(&stream, answer.as_bytes()).await.is_ok();
-                return is_told.then_some(Upgraded::Worker(stream, early));
+                return is_told.then(|| Upgraded::Worker(Box::new((stream, early))));
             }
             Ok(Ok(Some(Kind::Native { route, head_only, keep_alive, len }))) => {
                 bytes.drain(..len.min(bytes.len()));

@@ -64,15 +64,14 @@ pub(crate) const GIVEN_UP: ProtocolError =
 /// The reading half of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    /// Bytes of a header that has not fully arrived.
-    partial_header: Vec<u8>,
+    /// What has arrived of a header or, while a control frame is open, of its payload.
+    part: Vec<u8>,
     frame: Option<OpenFrame>,
     /// Payload of the message under assembly.
     message: Vec<u8>,
     /// The kind of the message under assembly, if one is.
     kind: Option<Kind>,
     fragments: u32,
-    control: Vec<u8>,
     max_message: usize,
     max_fragments: u32,
 }
@@ -89,9 +88,8 @@ struct OpenFrame {
     is_final: bool,
     control: Option<Control>,
     remaining: usize,
+    /// As the next byte of the payload needs it.
     mask: [u8; 4],
-    /// How many payload bytes were unmasked already.
-    offset: usize,
 }
 
 impl Decoder {
@@ -127,9 +125,9 @@ impl Decoder {
             };
             let here = frame.remaining.min(input.len());
             let payload = split_front(input, here);
-            unmask(payload, frame.mask, frame.offset);
+            unmask(payload, frame.mask);
             frame.remaining -= here;
-            frame.offset += here;
+            frame.mask.rotate_left(here % 4);
             if frame.remaining > 0 {
                 self.keep(&frame, payload);
                 self.frame = Some(frame);
@@ -150,7 +148,7 @@ impl Decoder {
             // A buffer is reserved for what arrives, and given away with it.
             return;
         }
-        let buffer = if frame.control.is_some() { &mut self.control } else { &mut self.message };
+        let buffer = if frame.control.is_some() { &mut self.part } else { &mut self.message };
         if buffer.capacity() == 0 {
             buffer.reserve((frame.remaining + payload.len()).min(INITIAL_RESERVE));
         }
@@ -162,11 +160,11 @@ impl Decoder {
         opcode: Control,
         payload: &'a mut [u8],
     ) -> Result<Incoming<'a>, ProtocolError> {
-        let payload: Cow<'a, [u8]> = if self.control.is_empty() {
+        let payload: Cow<'a, [u8]> = if self.part.is_empty() {
             Cow::Borrowed(payload)
         } else {
-            self.control.extend_from_slice(payload);
-            Cow::Owned(std::mem::take(&mut self.control))
+            self.part.extend_from_slice(payload);
+            Cow::Owned(std::mem::take(&mut self.part))
         };
         match opcode {
             Control::Ping => Ok(Incoming::Ping(payload)),
@@ -195,7 +193,7 @@ impl Decoder {
 
     /// False: the header is incomplete and all of the input was taken.
     fn read_header(&mut self, input: &mut &mut [u8]) -> Result<bool, ProtocolError> {
-        if self.partial_header.is_empty() {
+        if self.part.is_empty() {
             let mut cursor = Cursor::new(&input[..]);
             if let Some((header, len)) = self.parse_header(&mut cursor)? {
                 let used = cursor.position() as usize;
@@ -203,21 +201,21 @@ impl Decoder {
                 self.frame = Some(self.open(&header, len)?);
                 return Ok(true);
             }
-            self.partial_header.extend_from_slice(input);
+            self.part.extend_from_slice(input);
             split_front(input, usize::MAX);
             return Ok(false);
         }
-        let before = self.partial_header.len();
+        let before = self.part.len();
         let more = input.len().min(MAX_HEADER_LEN.saturating_sub(before));
-        self.partial_header.extend(input.iter().take(more));
-        let mut cursor = Cursor::new(&self.partial_header[..]);
+        self.part.extend(input.iter().take(more));
+        let mut cursor = Cursor::new(&self.part[..]);
         let Some((header, len)) = self.parse_header(&mut cursor)? else {
             split_front(input, more);
             return Ok(false);
         };
         let used = cursor.position() as usize;
         split_front(input, used.saturating_sub(before));
-        self.partial_header = Vec::new();
+        self.part = Vec::new();
         self.frame = Some(self.open(&header, len)?);
         Ok(true)
     }
@@ -275,7 +273,7 @@ impl Decoder {
         };
         let mask = header.mask.ok_or(UNMASKED)?;
         let remaining = usize::try_from(len).map_err(|_| TOO_LARGE)?;
-        Ok(OpenFrame { is_final: header.is_final, control, remaining, mask, offset: 0 })
+        Ok(OpenFrame { is_final: header.is_final, control, remaining, mask })
     }
 
     /// Checks the bounds of the message before another frame's payload arrives.
@@ -299,9 +297,7 @@ fn split_front<'a>(input: &mut &'a mut [u8], len: usize) -> &'a mut [u8] {
     front
 }
 
-fn unmask(payload: &mut [u8], mask: [u8; 4], offset: usize) {
-    let mut mask = mask;
-    mask.rotate_left(offset % 4);
+fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     let word = u64::from_ne_bytes([
         mask[0], mask[1], mask[2], mask[3], mask[0], mask[1], mask[2], mask[3],
     ]);
