@@ -1,11 +1,8 @@
 //! What the owner's thread and a connection's task share.
 
-use std::{
-    pin::pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
 };
 
 use bytes::Bytes;
@@ -58,7 +55,7 @@ impl From<CloseReason> for CloseInfo {
 pub struct Connection {
     id: u64,
     outbox: Outbox,
-    /// Tells the task that the outbox, the backlog, `terminated` or `abandoned` changed.
+    /// Tells the task that the outbox, the backlog, or one of the last three flags changed.
     changed: Notify,
     /// The worker id bound to this connection. Written under the registry's lock only.
     bound: Mutex<Option<WorkerId>>,
@@ -85,7 +82,8 @@ pub struct Connection {
     overflowed: AtomicBool,
     terminated: AtomicBool,
     abandoned: AtomicBool,
-    acknowledged: Notify,
+    /// The owner let the acknowledgement of the last registration go out.
+    acknowledged: AtomicBool,
     bounds: Arc<BacklogBounds>,
     counters: Arc<Counters>,
 }
@@ -115,7 +113,7 @@ impl Connection {
             overflowed: AtomicBool::new(false),
             terminated: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
-            acknowledged: Notify::new(),
+            acknowledged: AtomicBool::new(false),
             bounds,
             counters,
         }
@@ -348,21 +346,28 @@ impl Connection {
 
     /// Forgets an acknowledgement that came too late for the registration it was meant for.
     pub(crate) fn forget_acknowledgement(&self) {
-        pin!(self.acknowledged.notified()).enable();
+        self.acknowledged.store(false, Ordering::Release);
     }
 
     pub(crate) fn acknowledge(&self) {
-        self.acknowledged.notify_one();
+        self.acknowledged.store(true, Ordering::Release);
+        self.changed.notify_one();
     }
 
-    pub(crate) fn acknowledged(&self) -> Notified<'_> {
-        self.acknowledged.notified()
+    /// Whoever waits for this looks at everything else that may have changed afterwards.
+    pub(crate) async fn acknowledged(&self) {
+        while !self.acknowledged.swap(false, Ordering::AcqRel) {
+            self.changed.notified().await;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::task::{Context, Poll, Waker};
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
 
     use super::*;
     use crate::counters::Budget;

@@ -139,7 +139,7 @@ impl Fleet {
             self.connections.resize(index + 1, None);
         }
         connection.set_slot(Some(slot));
-        connection.set_heartbeat_place(Some(self.heartbeats.place(slot)));
+        connection.set_heartbeat_place(self.heartbeats.place(slot));
         // Only now: what it did under another id has been told with the times of then.
         connection.set_last_heartbeat_ms(self.server.shared().clock.now_ms());
         if let Some(place) = self.connections.get_mut(index) {

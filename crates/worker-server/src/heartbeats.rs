@@ -31,12 +31,13 @@ pub(crate) struct Heartbeats {
 }
 
 impl Heartbeats {
-    pub(crate) fn place(&mut self, slot: Slot) -> Place {
+    pub(crate) fn place(&mut self, slot: Slot) -> Option<Place> {
         let number = slot.index() as usize / CHUNK;
         while self.chunks.len() <= number {
             self.chunks.push(Arc::new(HeartbeatChunk([const { AtomicU64::new(0) }; CHUNK])));
         }
-        Place { chunk: self.chunks.get(number).cloned(), index: slot.index() as usize % CHUNK }
+        let chunk = Arc::clone(self.chunks.get(number)?);
+        Some(Place { chunk, index: slot.index() as usize % CHUNK })
     }
 
     pub(crate) fn chunk(&self, number: usize) -> Option<&Arc<HeartbeatChunk>> {
@@ -47,13 +48,13 @@ impl Heartbeats {
 /// Where one worker's last heartbeat is written down.
 #[derive(Debug)]
 pub(crate) struct Place {
-    chunk: Option<Arc<HeartbeatChunk>>,
+    chunk: Arc<HeartbeatChunk>,
     index: usize,
 }
 
 impl Place {
     pub(crate) fn set(&self, ms: f64) {
-        if let Some(place) = self.chunk.as_ref().and_then(|chunk| chunk.0.get(self.index)) {
+        if let Some(place) = self.chunk.0.get(self.index) {
             place.store(ms.to_bits(), Ordering::Relaxed);
         }
     }
@@ -67,7 +68,7 @@ mod tests {
     fn each_slot_has_a_place_of_its_own() {
         let mut heartbeats = Heartbeats::default();
         for slot in [0, 1_023, 1_024, 5_000] {
-            heartbeats.place(Slot::new(slot)).set(f64::from(slot) + 0.5);
+            heartbeats.place(Slot::new(slot)).unwrap().set(f64::from(slot) + 0.5);
         }
         let read = |slot: usize| {
             let chunk = heartbeats.chunk(slot / CHUNK).unwrap();

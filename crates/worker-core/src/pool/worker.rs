@@ -1,6 +1,6 @@
 //! One worker as the pool sees it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use smallvec::SmallVec;
 
@@ -70,7 +70,8 @@ pub struct WorkerState {
     pub(super) max_concurrent_requests: f64,
     pub(super) profile_id: ProfileId,
     pub(super) profile: Arc<Profile>,
-    pub(super) categories: HashMap<Arc<str>, f64>,
+    /// A tree is smaller than a hash table while it is empty, as it mostly is.
+    pub(super) categories: BTreeMap<Arc<str>, f64>,
     /// The records of its requests in `InFlight`, in no order.
     pub(super) in_flight: Vec<usize>,
     /// The rankings it takes part in.
@@ -93,7 +94,7 @@ impl WorkerState {
             max_concurrent_requests,
             profile_id,
             profile,
-            categories: HashMap::new(),
+            categories: BTreeMap::new(),
             in_flight: Vec::new(),
             memberships: SmallVec::new(),
         }

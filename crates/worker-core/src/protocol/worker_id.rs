@@ -1,5 +1,7 @@
 //! The identity a worker gives itself.
 
+use std::sync::Arc;
+
 use super::{
     json::{self, Kind},
     text,
@@ -16,7 +18,7 @@ pub struct WorkerId(Scalar);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Scalar {
     /// Generalised UTF-8: a lone surrogate is three bytes.
-    String(Box<[u8]>),
+    String(Arc<[u8]>),
     /// The bits of the double, -0 turned into 0. JSON has no NaN.
     Number(u64),
     Bool(bool),
