@@ -10,12 +10,14 @@ import type { WorkerCapabilities } from "./types.js";
 export class CapabilitiesCopy {
   readonly #max: unknown;
   readonly #modelIds: readonly unknown[];
-  readonly #limits: readonly (readonly [string, unknown])[];
+  readonly #categories: readonly string[];
+  readonly #limits: readonly unknown[];
 
   constructor({ maxConcurrentRequests, models, concurrencyLimits }: Partial<WorkerCapabilities>) {
     this.#max = maxConcurrentRequests;
     this.#modelIds = Array.isArray(models) ? models.map((model) => model?.modelId) : [];
-    this.#limits = Object.entries(concurrencyLimits ?? {});
+    this.#categories = Object.keys(concurrencyLimits ?? {});
+    this.#limits = Object.values(concurrencyLimits ?? {});
   }
 
   /** Whether the object says the same as what was copied. */
@@ -31,13 +33,15 @@ export class CapabilitiesCopy {
   }
 
   #limitsMatch(limits: Record<string, unknown> | null | undefined): boolean {
-    if (limits === undefined) return this.#limits.length === 0;
+    const categories = this.#categories;
+    if (limits === undefined || limits === null) return categories.length === 0;
+    // Without arrays and functions: this runs before every selection.
+    for (let i = 0; i < categories.length; i++) {
+      if (!Object.is(limits[categories[i]!], this.#limits[i])) return false;
+    }
     let count = 0;
-    // Without the array that Object.keys would make: this runs before every selection.
-    for (const key in limits) if (Object.hasOwn(limits, key)) count++;
-    return (
-      count === this.#limits.length && this.#limits.every(([key, limit]) => Object.is(limits?.[key], limit))
-    );
+    for (const _ in limits) count++;
+    return count === categories.length || Object.keys(limits).length === categories.length;
   }
 }
 
