@@ -15,7 +15,16 @@ export function snapshotOf(info: WorkerInfo): WorkerSnapshot {
   });
 }
 
+/** Of a worker that has had none, as of all who register: what nobody can change may be the same for all. */
+const NO_REQUESTS: WorkerRequests = Object.freeze({
+  active: 0,
+  completed: 0,
+  pendingIds: Object.freeze([]),
+  activeByCategory: Object.freeze({}),
+});
+
 export function requestsOf(info: WorkerInfo): WorkerRequests {
+  if (hadNone(info)) return NO_REQUESTS;
   const activeByCategory: Record<string, number> = {};
   for (const [category, count] of info.categoryActiveRequests) {
     if (count !== 0) define(activeByCategory, category, count);
@@ -26,6 +35,16 @@ export function requestsOf(info: WorkerInfo): WorkerRequests {
     pendingIds: Object.freeze([...info.pendingRequestIds]),
     activeByCategory: Object.freeze(activeByCategory),
   });
+}
+
+function hadNone(info: WorkerInfo): boolean {
+  const { activeRequests, completedRequests, pendingRequestIds, categoryActiveRequests } = info;
+  return (
+    activeRequests === 0 &&
+    completedRequests === 0 &&
+    pendingRequestIds.size === 0 &&
+    categoryActiveRequests.size === 0
+  );
 }
 
 /** Only what the type names, in this order: workers may have told anything. */
