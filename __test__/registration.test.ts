@@ -377,13 +377,23 @@ describe("what a registration says beside what a worker is", () => {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
 
-  test("is not kept: neither its text nor the token in it", async () => {
+  test.each([
+    ["an unknown field", (padding: string) => JSON.stringify(registration({ padding }))],
+    [
+      "the space between parts of the capabilities",
+      (padding: string) => JSON.stringify(registration()).replace('"models"', `${padding}"models"`),
+    ],
+  ])("is not kept, nor the token that stands with it: %s", async (_, textWith) => {
     const { server, port } = await startServer();
-    const padding = "x".repeat(500_000);
+    const text = textWith(" ".repeat(500_000));
     collect();
     const before = process.memoryUsage().heapUsed;
 
-    for (let n = 0; n < 20; n++) await TestWorker.register(port, { workerId: `worker-${n}`, padding });
+    for (let n = 0; n < 20; n++) {
+      const worker = await TestWorker.connect(port);
+      worker.socket.send(text.replace("worker-1", `worker-${n}`));
+      await worker.next();
+    }
     await until(() => {
       collect();
       return process.memoryUsage().heapUsed - before < 5_000_000;

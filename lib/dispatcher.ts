@@ -153,9 +153,9 @@ export class Dispatcher {
   }
 
   #registered(replaced: Session | undefined, text: string): void {
-    const [sessionId, { workerId, workerName, capabilities }] = JSON.parse(text);
+    const [sessionId, [id, capabilities, name]] = JSON.parse(text);
     if (replaced !== undefined) this.#replace(replaced);
-    const session = this.#fleet.admit({ id: workerId, name: workerName, capabilities, sessionId });
+    const session = this.#fleet.admit({ id, name, capabilities, sessionId });
     const { slot } = session;
     this.#application.workerEntered(session.toInfo());
     binding.acknowledge(this.#home.number, slot);

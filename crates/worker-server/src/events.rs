@@ -79,8 +79,9 @@ pub enum Event {
         registration: Registration,
         /// UUID v4 of this session.
         session_id: String,
-        /// The message as it came.
-        text: Text,
+        /// What the application may see of the message, as a JSON array: id, capabilities and, if
+        /// there is one, the name.
+        visible: Text,
         /// The connection whose place it takes; perhaps itself.
         replaces: Option<Arc<Connection>>,
     },
@@ -165,7 +166,8 @@ impl Event {
                     each(&run.connection, run.backlog);
                 }
             }
-            Self::Message { connection, text } | Self::Registered { connection, text, .. } => {
+            Self::Message { connection, text }
+            | Self::Registered { connection, visible: text, .. } => {
                 each(connection, text.value.len() + NOTE_BYTES);
             }
             Self::UnknownHeartbeat { connection, id } => {
@@ -387,7 +389,7 @@ mod tests {
                     connection: sender(),
                     registration: registration(),
                     session_id: String::new(),
-                    text: text(),
+                    visible: text(),
                     replaces: None,
                 },
                 1_000 + NOTE_BYTES,

@@ -388,7 +388,7 @@ impl Session<'_> {
         match classify(&text) {
             Inbound::Application => self.pass_on(text),
             Inbound::Heartbeat(heartbeat) => self.handle_heartbeat(&heartbeat),
-            Inbound::Registration(request) => self.handle_registration(&request, &text),
+            Inbound::Registration(request) => self.handle_registration(&request),
             Inbound::InvalidJson => self.note_invalid(Event::InvalidJson),
             Inbound::MissingType => self.note_invalid(Event::MissingType),
         }
@@ -455,7 +455,7 @@ impl Session<'_> {
         self.reply(text_frame(&heartbeat_ack(heartbeat.timestamp, deadline)));
     }
 
-    fn handle_registration(&mut self, request: &RegistrationRequest<'_>, text: &str) {
+    fn handle_registration(&mut self, request: &RegistrationRequest<'_>) {
         let shared = self.ending.shared;
         if !self.ending.connection.is_open() {
             // It would be offered to the application, which could not send it anything.
@@ -493,7 +493,7 @@ impl Session<'_> {
                 connection: Arc::clone(connection),
                 registration,
                 session_id,
-                text: text.into(),
+                visible: request.visible_json().into(),
                 replaces: replaced,
             });
         });

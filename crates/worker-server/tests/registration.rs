@@ -43,7 +43,8 @@ async fn an_accepted_registration_is_told_and_acknowledged() {
     let registered = owner.find_registered().await;
     assert_eq!(registered.registration.worker_id, WorkerId::from_text("wörker"));
     assert_eq!(registered.registration.capabilities.models, ["m"]);
-    assert_eq!(registered.text, text);
+    let capabilities = r#"{"models":[{"modelId":"m"}],"maxConcurrentRequests":2}"#;
+    assert_eq!(registered.visible, format!(r#"["wörker",{capabilities},"N"]"#));
     assert!(registered.replaces.is_none());
     assert!(registered.connection.is_open() && registered.connection.slot().is_none());
 

@@ -140,6 +140,17 @@ impl RegistrationRequest<'_> {
     pub fn capabilities_json(&self) -> Option<&str> {
         self.capabilities
     }
+
+    /// What an application gets to see, as the JSON text of an array: id, capabilities and, if there
+    /// is one, the name. The token and whatever else was said stay out.
+    pub fn visible_json(&self) -> String {
+        let id = self.worker_id.unwrap_or("null");
+        let capabilities = self.capabilities.unwrap_or("null");
+        match self.worker_name {
+            Some(name) => format!("[{id},{capabilities},{name}]"),
+            None => format!("[{id},{capabilities}]"),
+        }
+    }
 }
 
 impl Default for RegistrationLimits {
@@ -185,6 +196,19 @@ mod tests {
         assert_eq!(registration.worker_id, WorkerId::from_text("w"));
         assert_eq!(registration.capabilities.models, ["m"]);
         assert_eq!(registration.capabilities.max_concurrent_requests, 2.0);
+    }
+
+    #[test]
+    fn an_application_sees_id_capabilities_and_name() {
+        let visible = |members: &str| with_request(members, |request| request.visible_json());
+        let rest = r#","authToken":"secret","more":1"#;
+        let capabilities = r#","capabilities":{ "models": [] }"#;
+        assert_eq!(
+            visible(&format!(r#","workerName":null,"workerId": "w" {capabilities}{rest}"#)),
+            r#"["w",{ "models": [] },null]"#
+        );
+        let twice = format!(r#","workerId":1,"workerId":2{capabilities}{rest}"#);
+        assert_eq!(visible(&twice), r#"[2,{ "models": [] }]"#);
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(crate) struct Registered {
     pub(crate) connection: Arc<Connection>,
     pub(crate) registration: Registration,
     pub(crate) session_id: String,
-    pub(crate) text: String,
+    pub(crate) visible: String,
     pub(crate) replaces: Option<Arc<Connection>>,
 }
 
@@ -111,9 +111,9 @@ impl Owner {
 
     pub(crate) async fn find_registered(&mut self) -> Registered {
         self.find(|event| match event {
-            Event::Registered { connection, registration, session_id, text, replaces } => {
-                let text = text.as_str().to_owned();
-                Some(Registered { connection, registration, session_id, text, replaces })
+            Event::Registered { connection, registration, session_id, visible, replaces } => {
+                let visible = visible.as_str().to_owned();
+                Some(Registered { connection, registration, session_id, visible, replaces })
             }
             _ => None,
         })
