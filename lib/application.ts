@@ -75,14 +75,16 @@ export class Application {
 
   /** A worker has entered the pool. */
   workerEntered(info: WorkerInfo): void {
-    const { models, maxConcurrentRequests } = info.capabilities;
-    this.#logger.debug("Worker registered", {
-      workerId: info.id,
-      workerName: info.name,
-      models: models.map((model) => model.modelId),
-      maxConcurrentRequests,
-    });
-    this.connected.call([showRequests(info)], this.#reportThrow("Error in connected handler"));
+    if (this.#logger.isHeard) {
+      const { models, maxConcurrentRequests } = info.capabilities;
+      this.#logger.debug("Worker registered", {
+        workerId: info.id,
+        workerName: info.name,
+        models: models.map((model) => model.modelId),
+        maxConcurrentRequests,
+      });
+    }
+    this.connected.call([showRequests(info)], this.#reportConnected);
   }
 
   /** Another connection takes a worker's place, which the worker has not yet left. */
@@ -128,6 +130,14 @@ export class Application {
     this.#logger.error("Error in message handler", { type, error: errorMessage(thrown) });
   };
 
+  readonly #reportConnected = (thrown: unknown): void => {
+    this.#logger.error("Error in connected handler", { error: errorMessage(thrown) });
+  };
+
+  readonly #reportDisconnected = (thrown: unknown): void => {
+    this.#logger.error("Error in disconnected handler", { error: errorMessage(thrown) });
+  };
+
   #handlersOf(type: string): MessageHandlers {
     let handlers = this.#messageHandlers.get(type);
     if (handlers === undefined) this.#messageHandlers.set(type, (handlers = new MessageHandlers()));
@@ -135,10 +145,6 @@ export class Application {
   }
 
   #tellDisconnected(info: WorkerInfo, pending: ReadonlySet<string>): void {
-    this.disconnected.call([showRequests(info), pending], this.#reportThrow("Error in disconnected handler"));
-  }
-
-  #reportThrow(message: string): (thrown: unknown) => void {
-    return (thrown) => this.#logger.error(message, { error: errorMessage(thrown) });
+    this.disconnected.call([showRequests(info), pending], this.#reportDisconnected);
   }
 }

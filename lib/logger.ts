@@ -16,6 +16,11 @@ export class Logger {
     this.maxWarningsPerMinute = maxWarningsPerMinute;
   }
 
+  /** False: there is nobody to log to, so what would be logged need not be put together. */
+  get isHeard(): boolean {
+    return this.#target !== undefined;
+  }
+
   debug(message: string, context?: Context): void {
     this.#log("debug", message, context);
   }
