@@ -5,7 +5,7 @@ import type { Fleet } from "./fleet.js";
 import { errorMessage, type Logger } from "./logger.js";
 import { binding, EventKind, EventView, Refusal, RunsView } from "./native.js";
 import { PeerLog } from "./peer-log.js";
-import type { Home, Session } from "./session.js";
+import type { Home, Registration, Session } from "./session.js";
 import { unknownWorkerInfo } from "./worker-info.js";
 
 /** Most events and messages handled before timers and sockets of the application get their turn. */
@@ -153,9 +153,9 @@ export class Dispatcher {
   }
 
   #registered(replaced: Session | undefined, text: string): void {
-    const [sessionId, [id, capabilities, name]] = JSON.parse(text);
+    const registration: Registration = JSON.parse(text);
     if (replaced !== undefined) this.#replace(replaced);
-    const session = this.#fleet.admit({ id, name, capabilities, sessionId });
+    const session = this.#fleet.admit(registration);
     const { slot } = session;
     this.#application.workerEntered(session.toInfo());
     binding.acknowledge(this.#home.number, slot);

@@ -57,12 +57,10 @@ fn describe(owned: &mut Owned, event: Event) -> ([f64; 4], Option<Text>) {
         }
         Event::TokenRefused(id) => (Kind::TokenRefused, -1.0, 0, false, id),
         Event::RegistrationRefused(id) => (Kind::RegistrationRefused, -1.0, 0, false, id),
-        Event::Registered { connection, registration, session_id, visible, replaces } => {
+        Event::Registered { connection, registration, visible, replaces, .. } => {
             owned.registering = Some((connection, registration.capabilities));
             let old = replaces.as_deref().map_or(-1.0, slot);
-            // Parsed together: a string cut off another one keeps all of that alive.
-            let text = Text::from(format!("[\"{session_id}\",{}]", visible.as_str()));
-            (Kind::Registered, old, 0, false, Some(text))
+            (Kind::Registered, old, 0, false, Some(visible))
         }
         Event::Messages(batch) => {
             let runs = batch.runs();

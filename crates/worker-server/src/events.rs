@@ -79,8 +79,8 @@ pub enum Event {
         registration: Registration,
         /// UUID v4 of this session.
         session_id: String,
-        /// What the application may see of the message, as a JSON array: id, capabilities and, if
-        /// there is one, the name.
+        /// What the application may see, as a JSON object: `sessionId`, `id`, `capabilities` and, if
+        /// there is one, `name`.
         visible: Text,
         /// The connection whose place it takes; perhaps itself.
         replaces: Option<Arc<Connection>>,

@@ -489,11 +489,12 @@ impl Session<'_> {
             // Into the outbox before the owner hears of the worker, so that nothing the owner
             // sends overtakes it. Lost if the connection just closed itself as its own successor.
             let _ = connection.send(text_frame(&ack));
+            let visible = request.visible_json(&session_id).into();
             shared.events.push(Event::Registered {
                 connection: Arc::clone(connection),
                 registration,
                 session_id,
-                visible: request.visible_json().into(),
+                visible,
                 replaces: replaced,
             });
         });

@@ -44,7 +44,11 @@ async fn an_accepted_registration_is_told_and_acknowledged() {
     assert_eq!(registered.registration.worker_id, WorkerId::from_text("wörker"));
     assert_eq!(registered.registration.capabilities.models, ["m"]);
     let capabilities = r#"{"models":[{"modelId":"m"}],"maxConcurrentRequests":2}"#;
-    assert_eq!(registered.visible, format!(r#"["wörker",{capabilities},"N"]"#));
+    let id = &registered.session_id;
+    assert_eq!(
+        registered.visible,
+        format!(r#"{{"sessionId":"{id}","id":"wörker","capabilities":{capabilities},"name":"N"}}"#)
+    );
     assert!(registered.replaces.is_none());
     assert!(registered.connection.is_open() && registered.connection.slot().is_none());
 

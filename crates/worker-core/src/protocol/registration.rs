@@ -141,15 +141,16 @@ impl RegistrationRequest<'_> {
         self.capabilities
     }
 
-    /// What an application gets to see, as the JSON text of an array: id, capabilities and, if there
-    /// is one, the name. The token and whatever else was said stay out.
-    pub fn visible_json(&self) -> String {
+    /// What an application gets to see of a session, as the JSON text of an object: `sessionId`
+    /// (which must need no escapes), `id`, `capabilities` and, if there is one, `name`. The token and
+    /// whatever else was said stay out.
+    pub fn visible_json(&self, session_id: &str) -> String {
         let id = self.worker_id.unwrap_or("null");
         let capabilities = self.capabilities.unwrap_or("null");
-        match self.worker_name {
-            Some(name) => format!("[{id},{capabilities},{name}]"),
-            None => format!("[{id},{capabilities}]"),
-        }
+        let (comma, name) = self.worker_name.map_or(("", ""), |name| (",\"name\":", name));
+        format!(
+            r#"{{"sessionId":"{session_id}","id":{id},"capabilities":{capabilities}{comma}{name}}}"#
+        )
     }
 }
 
@@ -200,15 +201,17 @@ mod tests {
 
     #[test]
     fn an_application_sees_id_capabilities_and_name() {
-        let visible = |members: &str| with_request(members, |request| request.visible_json());
+        let visible = |members: &str| with_request(members, |request| request.visible_json("s"));
         let rest = r#","authToken":"secret","more":1"#;
         let capabilities = r#","capabilities":{ "models": [] }"#;
         assert_eq!(
             visible(&format!(r#","workerName":null,"workerId": "w" {capabilities}{rest}"#)),
-            r#"["w",{ "models": [] },null]"#
+            r#"{"sessionId":"s","id":"w","capabilities":{ "models": [] },"name":null}"#
         );
-        let twice = format!(r#","workerId":1,"workerId":2{capabilities}{rest}"#);
-        assert_eq!(visible(&twice), r#"[2,{ "models": [] }]"#);
+        assert_eq!(
+            visible(&format!(r#","workerId":1,"workerId":2{capabilities}{rest}"#)),
+            r#"{"sessionId":"s","id":2,"capabilities":{ "models": [] }}"#
+        );
     }
 
     #[test]
