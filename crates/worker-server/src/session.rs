@@ -1,7 +1,8 @@
-//! The life of one WebSocket connection: frames in, protocol, frames out.
+//! The life of one WebSocket connection: reading, writing, deadlines and its end.
+
+mod messages;
 
 use std::{
-    borrow::Cow,
     future::poll_fn,
     io,
     pin::pin,
@@ -10,25 +11,19 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep_until, timeout};
-use worker_core::protocol::{
-    AUTHENTICATION_FAILED, CloseReason, Heartbeat, INVALID_REGISTRATION, Inbound, REPLACED,
-    RegistrationRequest, classify, heartbeat_ack, is_json, registration_accepted,
-    registration_refused,
-};
+use worker_core::protocol::CloseReason;
 
 use crate::{
     connection::{CloseInfo, Connection},
     deadlines::{Deadlines, Due},
-    events::{Event, Refusal, SHORT_BYTES, Text},
+    events::{Event, Refusal},
     incomplete::IncompleteMessage,
     outbox::{Rest, Written},
-    panics::lock,
-    registry::Displaced,
     server::{Run, Shared, TaskGuard},
     stream::{ReadHalf, Stream, with_buffer},
     websocket::{
         Decoder, GIVEN_UP, Incoming, MESSAGE_TIMEOUT, ProtocolError, TOO_LARGE, TOO_MANY_FRAGMENTS,
-        close_frame, pong_frame, text_frame,
+        close_frame, pong_frame,
     },
 };
 
@@ -36,11 +31,6 @@ use crate::{
 const LARGE_MESSAGE_BYTES: usize = 1024 * 1024;
 /// Unread answers (pongs, acknowledgements) beyond which a peer is not read any more.
 const UNREAD_REPLY_BYTES: usize = 64 * 1024;
-
-/// Attempts to show a token of which the owner is told; all are counted.
-const TOLD_ATTEMPTS: u32 = 10;
-/// Longest id, as JSON text, that is worth telling of a message that is refused.
-const LOGGED_ID_BYTES: usize = 4 * 1024;
 
 /// A stream that was upgraded, and what came together with the handshake.
 pub(crate) type Upgraded = (Stream, Vec<u8>);
@@ -375,159 +365,12 @@ impl Session<'_> {
         self.ending.tell(CloseInfo::abnormal());
     }
 
-    fn handle_message(&mut self, text: Cow<'_, str>) {
-        #[cfg(feature = "fault-injection")]
-        crate::panics::inject(b"inject-session-panic", text.as_bytes());
-        if self.refused {
-            return;
-        }
-        #[cfg(feature = "echo")]
-        if self.phase == Phase::Open {
-            return self.reply(text_frame(&text));
-        }
-        match classify(&text) {
-            Inbound::Application => self.pass_on(text),
-            Inbound::Heartbeat(heartbeat) => self.handle_heartbeat(&heartbeat),
-            Inbound::Registration(request) => self.handle_registration(&request),
-            Inbound::InvalidJson => self.note_invalid(Event::InvalidJson),
-            Inbound::MissingType => self.note_invalid(Event::MissingType),
-        }
-    }
-
-    fn note_invalid(&mut self, event: impl FnOnce(Arc<Connection>) -> Event) {
-        if !self.is_heard() {
-            return;
-        }
-        self.ending.shared.counters.messages_invalid.increment();
-        self.emit(event(Arc::clone(self.ending.connection)));
-    }
-
-    fn pass_on(&mut self, text: Cow<'_, str>) {
-        if !self.is_heard() {
-            return;
-        }
-        let connection = self.ending.connection;
-        if text.len() <= SHORT_BYTES && is_json(&text) {
-            self.ending.shared.events.push_message(connection, &text);
-            self.ending.shared.bell.notify_one();
-        } else {
-            let connection = Arc::clone(connection);
-            self.emit(Event::Message { connection, text: Text::from(text.into_owned()) });
-        }
-    }
-
-    /// Whether a message of the connection is for the owner; if not, it is counted as dropped.
-    fn is_heard(&mut self) -> bool {
-        let shared = self.ending.shared;
-        let most = match self.limits().unregistered_messages {
-            None if !shared.requires_token() => return true,
-            most => most.unwrap_or(0),
-        };
-        if lock(self.ending.connection.bound()).is_some() {
-            return true;
-        }
-        if self.unregistered_messages < most {
-            self.unregistered_messages += 1;
-            return true;
-        }
-        shared.counters.messages_dropped.increment();
-        if !std::mem::replace(&mut self.dropped_a_message, true) {
-            self.emit(Event::MessageDropped);
-        }
-        false
-    }
-
-    fn handle_heartbeat(&mut self, heartbeat: &Heartbeat<'_>) {
-        let (shared, connection) = (self.ending.shared, self.ending.connection);
-        let is_own =
-            heartbeat.worker_id.is_some() && *lock(connection.bound()) == heartbeat.worker_id;
-        if !is_own {
-            shared.counters.heartbeats_refused.increment();
-            let id = loggable(heartbeat.worker_id_json);
-            return self.emit(Event::UnknownHeartbeat { connection: Arc::clone(connection), id });
-        }
-        let now = shared.clock.now_ms();
-        connection.beat(now);
-        if connection.take_unhealthy() {
-            shared.recoveries.add(connection);
-        }
-        let deadline = now + shared.options.heartbeat_timeout_ms;
-        self.reply(text_frame(&heartbeat_ack(heartbeat.timestamp, deadline)));
-    }
-
-    fn handle_registration(&mut self, request: &RegistrationRequest<'_>) {
-        let shared = self.ending.shared;
-        if !self.ending.connection.is_open() {
-            // It would be offered to the application, which could not send it anything.
-            return;
-        }
-        let id = || loggable(request.worker_id_json());
-        if !shared.accepts_token(request.token().as_deref()) {
-            return self.refuse_token(id());
-        }
-        let registration = match request.validate(&self.limits().registration) {
-            Ok(registration) => registration,
-            Err(_) => {
-                shared.counters.registrations_refused.increment();
-                self.emit(Event::RegistrationRefused(id()));
-                return self.refuse("Invalid registration message", INVALID_REGISTRATION);
-            }
-        };
-        let connection = self.ending.connection;
-        let session_id = uuid::Uuid::new_v4().to_string();
-        let ack = registration_accepted(&session_id, shared.options.heartbeat_interval_ms);
-        connection.forget_acknowledgement();
-        let worker_id = registration.worker_id.clone();
-        shared.registry.bind(worker_id, connection, |Displaced { released, replaced }| {
-            if released {
-                shared.events.push(Event::Closed {
-                    connection: Arc::clone(connection),
-                    info: REPLACED.into(),
-                    was_bound: true,
-                });
-            }
-            // Into the outbox before the owner hears of the worker, so that nothing the owner
-            // sends overtakes it. Lost if the connection just closed itself as its own successor.
-            let _ = connection.send(text_frame(&ack));
-            let visible = request.visible_json(&session_id).into();
-            shared.events.push(Event::Registered {
-                connection: Arc::clone(connection),
-                registration,
-                session_id,
-                visible,
-                replaces: replaced,
-            });
-        });
-        self.deadlines.lift_phase();
-        self.awaits_acknowledgement = true;
-        self.decoder.set_max_message(self.limits().message_bytes);
-    }
-
     /// Holds the acknowledgement back until the owner has taken the worker in, so that a peer that
     /// sees it can count on that; but not for long, since the owner may be blocked.
     async fn await_acknowledgement(&mut self) {
         let wait = self.limits().admission_timeout;
         let _ = Box::pin(timeout(wait, self.ending.connection.acknowledged())).await;
         self.awaits_acknowledgement = false;
-    }
-
-    fn refuse_token(&mut self, id: Option<Text>) {
-        const ERROR: &str = "Invalid authentication token";
-        self.ending.shared.counters.tokens_refused.increment();
-        if self.tokens_refused < TOLD_ATTEMPTS {
-            self.emit(Event::TokenRefused(id));
-        }
-        self.tokens_refused = self.tokens_refused.saturating_add(1);
-        if self.tokens_refused < self.limits().token_attempts {
-            self.reply(text_frame(&registration_refused(ERROR)));
-        } else {
-            self.refuse(ERROR, AUTHENTICATION_FAILED);
-        }
-    }
-
-    fn refuse(&mut self, error: &str, close: CloseReason) {
-        self.reply(text_frame(&registration_refused(error)));
-        self.close(close);
     }
 
     fn close(&mut self, close: CloseReason) {
@@ -566,11 +409,6 @@ impl Session<'_> {
         };
         let _ = tokio::time::timeout_at(deadline, rest).await;
     }
-}
-
-/// What the owner is told of an id that is nobody's.
-fn loggable(id: Option<&str>) -> Option<Text> {
-    id.filter(|json| json.len() <= LOGGED_ID_BYTES).map(Text::from)
 }
 
 #[cfg(test)]
