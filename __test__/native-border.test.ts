@@ -341,6 +341,60 @@ describe("bytes of a bridge", () => {
     );
   });
 
+  test("are read behind those that a buffer has, and not behind its end", async () => {
+    const { made, id } = await bridged();
+    const buffer = new Uint8Array(8).fill(7);
+
+    expect(binding.bridgeRead(made.number, id, buffer, 8)).toBe(0);
+    expect(binding.bridgeRead(made.number, id, buffer, 2 ** 32 - 1)).toBe(0);
+    expect(binding.bridgeRead(made.number, id, buffer, 4)).toBe(4);
+
+    expect(Buffer.from(buffer).toString("latin1")).toBe("\x07\x07\x07\x07POST");
+  });
+
+  test("that are the peer's last are told as such", async () => {
+    const { made, id, client } = await bridged();
+    const buffer = new Uint8Array(1_000);
+    binding.bridgeRead(made.number, id, buffer);
+    client.socket.end("bye");
+
+    let sum = 0;
+    await until(() => {
+      const read = binding.bridgeRead(made.number, id, buffer);
+      if (read > 0) sum += read;
+      return read === -1;
+    }, "the end");
+
+    // Half a byte more, unless the end came after the last read that found something.
+    expect([3, 3.5]).toContain(sum);
+  });
+
+  test.each(["", "x", "x".repeat(1_000), `HTTP/1.1 204 No Content\r\nA: ${"\x00~\x7f"}\r\n\r\n`])(
+    "are written as text that is plain ASCII: %j",
+    async (text) => {
+      const { made, id, client } = await bridged();
+
+      expect(binding.bridgeWriteAscii(made.number, id, text)).toBe(true);
+      binding.bridgeWrite(made.number, id, Buffer.from("end"));
+
+      await client.received("end");
+      expect(client.text).toBe(`${text}end`);
+    },
+  );
+
+  test.each(["é", "xé", "éx", `${"x".repeat(1_000)}€`, "\u0141", "\ud83d\ude00", "\ud83d", "x\u0180"])(
+    "are not written as text that is not: %j",
+    async (text) => {
+      const { made, id, client } = await bridged();
+
+      expect(binding.bridgeWriteAscii(made.number, id, text)).toBeUndefined();
+      binding.bridgeWrite(made.number, id, Buffer.from("end"));
+
+      await client.received("end");
+      expect(client.text).toBe("end");
+    },
+  );
+
   test.each([
     ["detached", detached(new Uint8Array(16))],
     ["empty", new Uint8Array(0)],

@@ -3,7 +3,7 @@ import { Duplex } from "node:stream";
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { binding } from "./native.js";
 
-/** Bytes asked for in one read. */
+/** Most bytes of one read. */
 const READ_BYTES = 16 * 1024;
 
 /** From here on a piece is large: not worth a copy, and worth a turn of the event loop. */
@@ -13,8 +13,9 @@ const BULK_BYTES = 8 * 1024;
 const READ_BYTES_PER_BALLAST = 16;
 
 const memory = {
-  /** What the next read of any connection fills: most of them find little or nothing. */
+  /** What the next read of any connection fills, behind what earlier ones have: most of them find little or nothing. */
   spare: Buffer.allocUnsafeSlow(READ_BYTES),
+  used: 0,
   /**
    * V8 weighs a buffer as the few bytes of its handle, and lets 32 MiB of dropped buffers gather before it looks for
    * them. Going with each large buffer, this is what it does weigh, so that it looks several times as often.
@@ -25,8 +26,19 @@ const memory = {
 /** Most bytes handed over in one write. */
 const PIECE_BYTES = 256 * 1024;
 
+/** Longest text that is handed over as it is. */
+const LONGEST_TEXT = 64 * 1024;
+
+/** Encodings in which plain ASCII is the same bytes. */
+const ASCII_ENCODINGS: ReadonlySet<string> = new Set(["latin1", "utf8", "utf-8", "ascii", "binary"]);
+
 /** Bytes that the peer has not read, from which on it is not read either: what it causes must not pile up. */
 const MOST_UNREAD_BYTES = 1024 * 1024;
+
+interface Chunk {
+  chunk: Buffer | string;
+  encoding: BufferEncoding;
+}
 
 /** Both ends of a bridged connection. */
 export interface Addresses {
@@ -54,14 +66,18 @@ export class BridgeSocket extends Duplex {
   unanswered = 0;
   readonly #server: number;
   readonly #bridge: number;
+  /** Runs for `timerMs`, perhaps for nothing: that is cheaper than to end it with each request. */
   #timer: NodeJS.Timeout | undefined;
+  #timerMs = 0;
   #wantsRead = false;
+  /** There may be something to read; otherwise the native side will tell. */
+  #isReadable = true;
   /** Whether the last piece was large. */
   #isBulk = false;
   #written: (() => void) | undefined;
 
   constructor(server: number, bridge: number, addresses: Addresses) {
-    super({ allowHalfOpen: true });
+    super({ allowHalfOpen: true, decodeStrings: false });
     this.#server = server;
     this.#bridge = bridge;
     this.remoteAddress = addresses.remoteAddress;
@@ -74,7 +90,8 @@ export class BridgeSocket extends Duplex {
 
   /** The native side has bytes or an end for us. */
   onNativeReadable(): void {
-    if (this.#wantsRead) this.#deliver();
+    this.#isReadable = true;
+    if (this.#wantsRead) this.#deliver(true);
   }
 
   /** The native side takes bytes again, or has ended our side. */
@@ -91,42 +108,67 @@ export class BridgeSocket extends Duplex {
   }
 
   override _read(): void {
+    if (!this.#isReadable) this.#wantsRead = true;
     // As from the system, what is large comes once a turn: its taker is to be done with it before there is more.
-    if (this.#isBulk) setImmediate(() => this.#deliver());
-    else this.#deliver();
+    else if (this.#isBulk) setImmediate(() => this.#deliver(false));
+    else this.#deliver(false);
   }
 
-  #deliver(): void {
+  #deliver(isEvent: boolean): void {
     if (this.destroyed) return;
+    this.#wantsRead = false;
     if (this.writableLength > MOST_UNREAD_BYTES) {
-      this.once("drain", () => this.#deliver());
+      this.once("drain", () => this.#deliver(false));
       return;
     }
-    const length = binding.bridgeRead(this.#server, this.#bridge, memory.spare);
-    this.#wantsRead = length === 0;
+    const read = binding.bridgeRead(this.#server, this.#bridge, memory.spare, memory.used);
+    const length = Math.floor(read);
+    const hasEnded = read < 0 || read > length;
+    this.#isReadable = length === READ_BYTES - memory.used;
     this.#isBulk = length >= BULK_BYTES;
-    if (length < 0) {
-      // In a turn of its own, too: by then the last request has been handled.
-      setImmediate(() => this.push(null));
-    } else if (length > 0) {
+    if (length > 0) {
       this.bytesRead += length;
+      const bytes = takeSpare(length);
+      if (isEvent && !this.#isReadable && !this.#isBulk && !hasEnded && this.#isListenedTo()) {
+        // What push() would do, which then would ask for more and be told that there is none.
+        this.#wantsRead = true;
+        this.emit("data", bytes);
+      } else {
+        this.push(bytes);
+      }
       this.#touch();
-      this.push(takeSpare(length));
+    } else if (!hasEnded) {
+      this.#wantsRead = true;
     }
+    // In a turn of its own, too: by then the last request has been handled.
+    if (hasEnded) setImmediate(() => this.push(null));
   }
 
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
-    this.bytesWritten += chunk.length;
-    if (chunk.length > PIECE_BYTES) this.#writePieces(piecesOf([chunk]), done);
-    else this.#writePieces([chunk].values(), done);
+  /** Whoever reads takes what comes at once and as it is. */
+  #isListenedTo(): boolean {
+    return this.readableFlowing === true && this.readableLength === 0 && this.readableEncoding === null;
+  }
+
+  override _write(chunk: Chunk["chunk"], encoding: BufferEncoding, done: () => void): void {
+    this._writev([{ chunk, encoding }], done);
   }
 
   /** Node corks the parts of a response; together they are one write to the system. */
-  override _writev(chunks: { chunk: Buffer }[], done: () => void): void {
-    const parts = chunks.map(({ chunk }) => chunk);
+  override _writev(chunks: Chunk[], done: () => void): void {
+    const text = textOf(chunks);
+    const goesOn = text === undefined ? text : binding.bridgeWriteAscii(this.#server, this.#bridge, text);
+    if (goesOn === undefined) return this.#writeBytes(chunks.map(bytesOf), done);
+    this.bytesWritten += text!.length;
+    this.#touch();
+    if (goesOn) done();
+    else this.#written = done;
+  }
+
+  #writeBytes(parts: Buffer[], done: () => void): void {
     const length = parts.reduce((sum, part) => sum + part.length, 0);
     this.bytesWritten += length;
-    this.#writePieces(length > PIECE_BYTES ? piecesOf(parts) : [Buffer.concat(parts)].values(), done);
+    if (length > PIECE_BYTES) this.#writePieces(piecesOf(parts), done);
+    else this.#writePieces([parts.length === 1 ? parts[0]! : Buffer.concat(parts)].values(), done);
   }
 
   /** The native side copies what it is given, so of much it is given a piece whenever there is room. */
@@ -149,6 +191,7 @@ export class BridgeSocket extends Duplex {
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     binding.bridgeTerminate(this.#server, this.#bridge);
     this.onNativeWritable();
     done(error);
@@ -157,13 +200,21 @@ export class BridgeSocket extends Duplex {
   /** Emits 'timeout' after that long without a byte; 0: never. */
   setTimeout(ms: number, listener?: () => void): this {
     this.timeout = ms;
-    clearTimeout(this.#timer);
-    this.#timer = ms > 0 ? setTimeout(() => this.emit("timeout"), ms).unref() : undefined;
+    if (ms === this.#timerMs) this.#touch();
+    else if (ms > 0) this.#startTimer(ms);
     if (listener !== undefined) {
       if (ms > 0) this.once("timeout", listener);
       else this.off("timeout", listener);
     }
     return this;
+  }
+
+  #startTimer(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timerMs = ms;
+    this.#timer = setTimeout(() => {
+      if (this.timeout > 0) this.emit("timeout");
+    }, ms).unref();
   }
 
   address(): { address?: string | undefined; family?: string | undefined; port?: number | undefined } {
@@ -194,17 +245,41 @@ export class BridgeSocket extends Duplex {
   }
 
   #touch(): void {
-    this.#timer?.refresh();
+    if (this.timeout > 0) this.#timer?.refresh();
   }
 }
 
-/** The first bytes of the spare buffer: a copy if they are few, else the buffer itself, which is replaced. */
+/** The bytes that were read into the spare buffer, which is replaced when they are many or little of it is left. */
 function takeSpare(length: number): Buffer {
-  const bytes = memory.spare.subarray(0, length);
-  if (length < BULK_BYTES) return Buffer.from(bytes);
-  memory.spare = Buffer.allocUnsafeSlow(READ_BYTES);
-  memory.ballast = Array(Math.ceil(length / READ_BYTES_PER_BALLAST));
+  const { spare, used } = memory;
+  const bytes = spare.subarray(used, used + length);
+  memory.used += length;
+  if (READ_BYTES - memory.used < BULK_BYTES) {
+    memory.spare = Buffer.allocUnsafeSlow(READ_BYTES);
+    memory.used = 0;
+  }
+  if (length >= BULK_BYTES) memory.ballast = Array(Math.ceil(length / READ_BYTES_PER_BALLAST));
   return bytes;
+}
+
+/** The parts of a response as one text, if they may be written as ASCII; most of them are short, and they are. */
+function textOf(chunks: readonly Chunk[]): string | undefined {
+  let text = "";
+  for (const { chunk, encoding } of chunks) {
+    if (typeof chunk === "string" && ASCII_ENCODINGS.has(encoding)) text += chunk;
+    else if (isLineEnd(chunk)) text += "\r\n";
+    else return undefined;
+  }
+  return text.length > LONGEST_TEXT ? undefined : text;
+}
+
+/** Node has these between the chunks of a response. */
+function isLineEnd(chunk: Chunk["chunk"]): boolean {
+  return chunk.length === 2 && chunk[0] === 13 && chunk[1] === 10;
+}
+
+function bytesOf({ chunk, encoding }: Chunk): Buffer {
+  return typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk;
 }
 
 function* piecesOf(chunks: readonly Buffer[]): Generator<Buffer> {

@@ -71,10 +71,15 @@ export declare function abandon(server: number, slot: number): void;
 export declare function isOpen(server: number, slot: number): boolean;
 /** Leaves WebSockets for exactly this request target to JavaScript, or takes them back. */
 export declare function setEndpoint(server: number, target: string, present: boolean): void;
-/** Bytes read; 0: none now, -1: the peer ended its side, -2: the connection is gone. */
-export declare function bridgeRead(server: number, bridge: number, into: Uint8Array): number;
+/**
+ * Bytes read, behind the first `from` (default: 0) of the buffer; if they leave room, the event will tell of more. Half a
+ * byte more: behind them the peer ended its side. 0: none now, -1: the peer ended its side, -2: the connection is gone.
+ */
+export declare function bridgeRead(server: number, bridge: number, into: Uint8Array, from?: number): number;
 /** False: enough is queued, wait for the event. */
 export declare function bridgeWrite(server: number, bridge: number, bytes: Uint8Array): boolean;
+/** The same for text that is plain ASCII; undefined: it is not, and was not written. */
+export declare function bridgeWriteAscii(server: number, bridge: number, text: string): boolean | undefined;
 export declare function bridgeFinish(server: number, bridge: number): void;
 export declare function bridgeTerminate(server: number, bridge: number): void;
 /** What the server has counted, as JSON. */

@@ -79,6 +79,7 @@ export! {
     "setEndpoint" => set_endpoint,
     "bridgeRead" => bridge_read,
     "bridgeWrite" => bridge_write,
+    "bridgeWriteAscii" => bridge_write_ascii,
     "bridgeFinish" => bridge_finish,
     "bridgeTerminate" => bridge_terminate,
     "stats" => stats,
@@ -349,12 +350,15 @@ fn set_endpoint(call: &Call) -> Option<Value> {
     None
 }
 
-/// Bytes read; 0: none now; -1: the peer's side has ended; -2: the connection is gone.
+/// Bytes read, behind the first so many of the buffer; half a byte more: they were the peer's last;
+/// 0: none now; -1: the peer's side has ended; -2: the connection is gone.
 fn bridge_read(call: &Call) -> Option<Value> {
-    let id = call.u32(1)?;
+    let (id, from) = (call.u32(1)?, call.u32(3).unwrap_or_default() as usize);
     let read = call.with_bytes(2, |buffer| {
-        owned(call, |owned| match owned.fleet.bridge(id).map(|bridge| bridge.read(buffer)) {
+        let room = buffer.get_mut(from..).unwrap_or_default();
+        owned(call, |owned| match owned.fleet.bridge(id).map(|bridge| bridge.read(room)) {
             Some(BridgeRead::Bytes(len)) => len as f64,
+            Some(BridgeRead::Last(len)) => len as f64 + 0.5,
             Some(BridgeRead::Pending) => 0.0,
             Some(BridgeRead::End) => -1.0,
             None => -2.0,
@@ -367,6 +371,13 @@ fn bridge_write(call: &Call) -> Option<Value> {
     let id = call.u32(1)?;
     let bytes = call.with_bytes(2, |bytes| Bytes::copy_from_slice(bytes))?;
     let goes_on = owned(call, |owned| owned.fleet.write_to_bridge(id, bytes))?;
+    call.boolean(goes_on)
+}
+
+/// As `bridge_write`, of a string that is plain ASCII; nothing: it is not, and nothing is written.
+fn bridge_write_ascii(call: &Call) -> Option<Value> {
+    let (id, text) = (call.u32(1)?, call.ascii(2)?);
+    let goes_on = owned(call, |owned| owned.fleet.write_to_bridge(id, text.into()))?;
     call.boolean(goes_on)
 }
 

@@ -82,6 +82,25 @@ impl Call {
         self.utf8(index, Fleet::FRAME_HEADER_ROOM)
     }
 
+    /// The bytes of a string that is plain ASCII.
+    pub(super) fn ascii(&self, index: usize) -> Option<Vec<u8>> {
+        let value = self.argument(index)?;
+        let mut len = 0;
+        // SAFETY: without a buffer only the length is told; anything but a string is refused.
+        let status = unsafe {
+            sys::napi_get_value_string_latin1(self.env, value, ptr::null_mut(), 0, &mut len)
+        };
+        if status != sys::Status::napi_ok {
+            return None;
+        }
+        // Node ends the string with a NUL, which needs a place of its own.
+        let mut bytes = vec![0; len + 1];
+        let written = self.copy_utf8(value, bytes.as_mut_ptr(), bytes.len())?;
+        bytes.truncate(written);
+        // A character that is not ASCII is more than one byte, so then not all of them had room.
+        (written == len && bytes.is_ascii()).then_some(bytes)
+    }
+
     fn utf8(&self, index: usize, room: usize) -> Option<Vec<u8>> {
         let value = self.argument(index)?;
         let mut stack = [0u8; STACK_BYTES];

@@ -36,8 +36,11 @@ const READ_BYTES: usize = 16 * 1024;
 /// What a read from a bridge gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BridgeRead {
-    /// That many bytes, at least one.
+    /// That many bytes, at least one. Less than there was room for: there are no more now, and
+    /// [`Event::BridgeReadable`] will tell.
     Bytes(usize),
+    /// That many bytes, at least one, behind which the peer ended its side.
+    Last(usize),
     /// Nothing now; [`Event::BridgeReadable`] will tell.
     Pending,
     /// The peer ended its side.
@@ -61,7 +64,7 @@ struct State {
     inbound_bytes: usize,
     /// The peer ended its side.
     ended: bool,
-    /// The owner found nothing to read and wants to be told.
+    /// The owner has read all there was and wants to be told.
     wants_read: bool,
     /// The owner met the high-water mark and wants to be told.
     wants_write: bool,
@@ -113,17 +116,16 @@ impl Bridge {
             }
         }
         state.inbound_bytes -= copied;
-        if copied > 0 {
-            if before >= HIGH_WATER && state.inbound_bytes < HIGH_WATER {
-                self.changed.notify_one();
-            }
-            return BridgeRead::Bytes(copied);
+        if before >= HIGH_WATER && state.inbound_bytes < HIGH_WATER {
+            self.changed.notify_one();
         }
-        if state.ended {
-            return BridgeRead::End;
+        state.wants_read = !state.ended && (copied == 0 || copied < buffer.len());
+        match (copied, state.ended && state.inbound_bytes == 0) {
+            (0, true) => BridgeRead::End,
+            (0, false) => BridgeRead::Pending,
+            (copied, true) => BridgeRead::Last(copied),
+            (copied, false) => BridgeRead::Bytes(copied),
         }
-        state.wants_read = true;
-        BridgeRead::Pending
     }
 
     /// Queues bytes for the peer. False: enough is queued, [`Event::BridgeWritable`] will tell.
@@ -336,7 +338,7 @@ mod tests {
     fn read(bridge: &Bridge, room: usize) -> Result<Vec<u8>, BridgeRead> {
         let mut buffer = vec![0; room];
         match bridge.read(&mut buffer) {
-            BridgeRead::Bytes(len) => Ok(buffer[..len].to_vec()),
+            BridgeRead::Bytes(len) | BridgeRead::Last(len) => Ok(buffer[..len].to_vec()),
             nothing => Err(nothing),
         }
     }
@@ -354,8 +356,10 @@ mod tests {
         assert_eq!(read(&bridge, 0), Err(BridgeRead::Pending));
         assert_eq!(read(&bridge, 3), Ok(b"hea".to_vec()));
         assert_eq!(read(&bridge, 3), Ok(b"dbo".to_vec()));
+        assert!(!lock(&bridge.state).wants_read, "there may be more");
         assert_eq!(read(&bridge, 9), Ok(b"dy".to_vec()));
         assert_eq!(lock(&bridge.state).inbound_bytes, 0);
+        assert!(lock(&bridge.state).wants_read, "that was all");
         assert_eq!(read(&bridge, 9), Err(BridgeRead::Pending));
         assert!(lock(&bridge.state).wants_read);
     }
@@ -364,7 +368,8 @@ mod tests {
     fn the_end_comes_behind_the_bytes() {
         let bridge = bridge(b"head");
         lock(&bridge.state).ended = true;
-        assert_eq!(read(&bridge, 9), Ok(b"head".to_vec()));
+        assert_eq!(bridge.read(&mut [0; 3]), BridgeRead::Bytes(3));
+        assert_eq!(bridge.read(&mut [0; 3]), BridgeRead::Last(1));
         assert_eq!(read(&bridge, 9), Err(BridgeRead::End));
         assert_eq!(read(&bridge, 9), Err(BridgeRead::End));
     }
