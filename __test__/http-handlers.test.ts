@@ -196,6 +196,25 @@ describe("the request", () => {
 
     await once(req.socket, "timeout");
   });
+
+  test("has a time limit again after one that was lifted, and none in between", async () => {
+    const { req } = await received();
+    const { socket } = req;
+    const limits: number[] = [];
+    socket.on("timeout", () => limits.push(socket.timeout!));
+
+    socket.setTimeout(1);
+    socket.setTimeout(0);
+    // A timer of Node's that is due later: by then the first limit is over.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(limits).toEqual([]);
+
+    socket.setTimeout(1);
+    await until(() => limits.length > 0, "the same limit");
+    socket.setTimeout(2);
+    await until(() => limits.includes(2), "another limit");
+    expect(new Set(limits)).toEqual(new Set([1, 2]));
+  });
 });
 
 describe("the response", () => {
