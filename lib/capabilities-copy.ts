@@ -32,6 +32,13 @@ export class CapabilitiesCopy {
     return this.#limitsMatch(concurrencyLimits);
   }
 
+  /** Whether it may be kept though nobody has it any more. */
+  get isSmall(): boolean {
+    const parts = [...this.#modelIds, ...this.#categories];
+    const text = parts.filter((part) => typeof part === "string").join("");
+    return parts.length <= MOST_PARTS && text.length <= MOST_CHARACTERS;
+  }
+
   #limitsMatch(limits: Record<string, unknown> | null | undefined): boolean {
     const categories = this.#categories;
     if (limits === undefined || limits === null) return categories.length === 0;
@@ -45,8 +52,10 @@ export class CapabilitiesCopy {
   }
 }
 
-/** Most copies kept for those who come. */
+/** Most copies kept for those who come, and how large one of them may be: workers say what they like. */
 const MOST_COPIES = 256;
+const MOST_PARTS = 64;
+const MOST_CHARACTERS = 4_096;
 
 /** The copies of a fleet, most of whose workers can do what others can: these share one. */
 export class CapabilitiesCopies {
@@ -60,7 +69,7 @@ export class CapabilitiesCopies {
     if (latest?.matches(capabilities)) return latest;
     if (this.#latest.size >= MOST_COPIES) this.#latest.clear();
     const made = new CapabilitiesCopy(capabilities);
-    this.#latest.set(model, made);
+    if (made.isSmall) this.#latest.set(model, made);
     return made;
   }
 }
