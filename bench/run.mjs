@@ -11,17 +11,20 @@ import { buildAll } from "./lib/build.mjs";
 import { descriptorLimit, machine } from "./lib/machine.mjs";
 import { measure } from "./lib/measure.mjs";
 import { headerLine, rowLines } from "./lib/rows.mjs";
-import { Results } from "./lib/results.mjs";
+import { Results, documentedCases } from "./lib/results.mjs";
 import { targetLines } from "./lib/targets.mjs";
 
 await main(async () => {
   const { quick, filters, rounds, documents } = options();
   const cases = chosen(quick, filters);
   await buildAll();
+  const about = machine();
+  const isPart = filters.length > 0;
   const results = new Results({
-    name: documents ? "documented" : filters.length > 0 ? "partial" : "quick",
-    machine: machine(),
+    name: documents ? "documented" : isPart ? "partial" : "quick",
+    machine: about,
     rounds,
+    cases: documents && isPart ? documentedCases(about) : [],
   });
   process.stdout.write(`${results.heading}\n\n${headerLine}\n`);
   for (const one of cases) {
@@ -45,6 +48,8 @@ function options() {
   });
   const rounds = Number(values.rounds ?? (values.quick ? 2 : 3));
   if (!(rounds >= 1)) throw new Refusal(`--rounds: expected a number >= 1, got "${values.rounds}".`);
+  if (values.quick && values.document && values.case.length > 0)
+    throw new Refusal("--document with --case: cases of the document are measured in full, without --quick.");
   const isFull = !values.quick && values.case.length === 0;
   return { quick: values.quick, filters: values.case, rounds, documents: values.document || isFull };
 }

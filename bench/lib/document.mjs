@@ -26,9 +26,9 @@ function write(name, text) {
   writeFileSync(inProject(name), text);
 }
 
-function introduction({ machine, rounds, faults }) {
-  const { date, cpu, cores, memoryGiB, kernel, node, ws, bufferutil, rustc, commit, descriptorLimit } =
-    machine;
+function introduction({ machine, rounds, faults, cases }) {
+  const { cpu, cores, memoryGiB, kernel, node, ws, bufferutil, rustc, descriptorLimit } = machine;
+  const loadBefore = Math.max(...cases.map((one) => one.loadBefore));
   return `# Benchmarks
 
 <!-- Written by \`npm run bench\`; do not edit. -->
@@ -37,13 +37,21 @@ Our server beside a _peer_ that does the same job by hand on the [\`ws\`](https:
 
 | | |
 | --- | --- |
-| commit, date | ${commit}, ${date.slice(0, 10)} |
+| commit, date | ${measuredAt(cases)} |
 | machine | ${cores} x ${cpu}, ${memoryGiB} GiB, Linux ${kernel}, at most ${descriptorLimit.toLocaleString("en-US")} descriptors per process |
 | versions | Node ${node}, ws ${ws}, bufferutil ${bufferutil}, rustc ${rustc} |
-| noise | ${isBusy(machine) ? `**others used the machine** (load ${machine.loadBefore} before the run): figures are noisy` : `quiet (load ${machine.loadBefore} before the run)`} |
+| noise | ${isBusy({ ...machine, loadBefore }) ? `**others used the machine** (load ${loadBefore} before the run): figures are noisy` : `quiet (load ${loadBefore} before the run)`} |
 | faults | ${faults === 0 ? "none: no message lost, no connection lost" : `**${faults}**, see the results`} |
 
 The generator runs on the same cores as the server; its own share of a core stands in the last column.`;
+}
+
+/** The commit that most cases were measured at, and which ones were measured again at others. */
+function measuredAt(cases) {
+  const commits = groupBy(cases, ({ commit, date }) => `${commit}, ${date.slice(0, 10)}`);
+  const [most, ...others] = [...commits].sort(([, one], [, other]) => other.length - one.length);
+  const again = others.map(([commit, some]) => `${some.map(({ id }) => id).join("; ")}: ${commit}`);
+  return [most[0], ...again].join("<br>");
 }
 
 function targetTable(results) {
