@@ -30,7 +30,8 @@ async function connect(port: number, autoPong: boolean): Promise<Client> {
 }
 
 describe("pingIntervalMs", () => {
-  const limits = { pingIntervalMs: 200, registrationTimeoutMs: Infinity };
+  // So long that a client that is held up for a moment still answers in time.
+  const limits = { pingIntervalMs: 400, registrationTimeoutMs: Infinity };
 
   test("pings a silent connection twice, and drops it", async () => {
     const { server, port, logger } = await startServer({ limits });
@@ -40,8 +41,8 @@ describe("pingIntervalMs", () => {
     expect(await closed).toBe(1006);
 
     expect(pings).toHaveLength(2);
-    expect(pings[0]! - start).toBeGreaterThan(150);
-    expect(performance.now() - start).toBeGreaterThan(500);
+    expect(pings[0]! - start).toBeGreaterThan(300);
+    expect(performance.now() - start).toBeGreaterThan(1_000);
     expect(server.stats()).toMatchObject({ pingTimeouts: 1, connections: 0 });
     await until(() => logger.of("Unregistered WebSocket connection closed").length > 0, "the end is logged");
     expect(logger.of("Worker WebSocket error").map(({ rest }) => rest)).toEqual([

@@ -26,14 +26,15 @@ function write(name, text) {
   writeFileSync(inProject(name), text);
 }
 
-function introduction({ machine, rounds, faults, cases }) {
+function introduction({ machine, faults, cases }) {
   const { cpu, cores, memoryGiB, kernel, node, ws, bufferutil, rustc, descriptorLimit } = machine;
   const loadBefore = Math.max(...cases.map((one) => one.loadBefore));
+  const rounds = Math.min(...cases.map((one) => one.rounds));
   return `# Benchmarks
 
 <!-- Written by \`npm run bench\`; do not edit. -->
 
-Our server beside a _peer_ that does the same job by hand on the [\`ws\`](https://github.com/websockets/ws) package in plain JavaScript (\`bench/peer\`), both loaded by the same generator over the loopback interface, one after the other in turn (${rounds} rounds, each in a new process). \`bench/README.md\` says what each case does and how to read the figures.
+Our server beside a _peer_ that does the same job by hand on the [\`ws\`](https://github.com/websockets/ws) package in plain JavaScript (\`bench/peer\`), both loaded by the same generator over the loopback interface, one after the other in turn (${rounds} rounds or more, each in a new process). \`bench/README.md\` says what each case does and how to read the figures.
 
 | | |
 | --- | --- |
@@ -48,9 +49,14 @@ The generator runs on the same cores as the server; its own share of a core stan
 
 /** The commit that most cases were measured at, and which ones were measured again at others. */
 function measuredAt(cases) {
+  const kinds = groupBy(cases, kindOf);
   const commits = groupBy(cases, ({ commit, date }) => `${commit}, ${date.slice(0, 10)}`);
   const [most, ...others] = [...commits].sort(([, one], [, other]) => other.length - one.length);
-  const again = others.map(([commit, some]) => `${some.map(({ id }) => id).join("; ")}: ${commit}`);
+  const named = (some) =>
+    [...groupBy(some, kindOf)].flatMap(([kind, ofKind]) =>
+      ofKind.length === kinds.get(kind).length ? [kind] : ofKind.map(({ id }) => id),
+    );
+  const again = others.map(([commit, some]) => `${named(some).join("; ")}: ${commit}`);
   return [most[0], ...again].join("<br>");
 }
 

@@ -42,7 +42,7 @@ export class Results {
   add(measured) {
     const { machine, rounds, cases } = this;
     const { commit, date, loadBefore } = machine;
-    const one = { ...measured, commit, date, loadBefore };
+    const one = { ...measured, commit, date, loadBefore, rounds };
     const place = cases.findIndex(({ id }) => id === measured.id);
     if (place < 0) cases.push(one);
     else cases[place] = one;
