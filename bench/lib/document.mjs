@@ -51,7 +51,7 @@ The generator runs on the same cores as the server; its own share of a core stan
 function measuredAt(cases) {
   const kinds = groupBy(cases, kindOf);
   const commits = groupBy(cases, ({ commit, date }) => `${commit}, ${date.slice(0, 10)}`);
-  const [most, ...others] = [...commits].sort(([, one], [, other]) => other.length - one.length);
+  const [most, ...others] = [...commits].toSorted(([, one], [, other]) => other.length - one.length);
   const named = (some) =>
     [...groupBy(some, kindOf)].flatMap(([kind, ofKind]) =>
       ofKind.length === kinds.get(kind).length ? [kind] : ofKind.map(({ id }) => id),
