@@ -156,7 +156,8 @@ export class BridgeSocket extends Duplex {
   /** Node corks the parts of a response; together they are one write to the system. */
   override _writev(chunks: Chunk[], done: () => void): void {
     const text = textOf(chunks);
-    const goesOn = text === undefined ? text : binding.bridgeWriteAscii(this.#server, this.#bridge, text);
+    const goesOn =
+      text === undefined ? undefined : binding.bridgeWriteAscii(this.#server, this.#bridge, text);
     if (goesOn === undefined) return this.#writeBytes(chunks.map(bytesOf), done);
     this.bytesWritten += text!.length;
     this.#touch();

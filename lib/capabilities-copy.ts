@@ -67,9 +67,11 @@ export class CapabilitiesCopies {
     const model: unknown = Array.isArray(models) ? models[0]?.modelId : undefined;
     const latest = this.#latest.get(model);
     if (latest?.matches(capabilities)) return latest;
-    if (this.#latest.size >= MOST_COPIES) this.#latest.clear();
     const made = new CapabilitiesCopy(capabilities);
-    if (made.isSmall) this.#latest.set(model, made);
+    if (made.isSmall) {
+      if (this.#latest.size >= MOST_COPIES) this.#latest.clear();
+      this.#latest.set(model, made);
+    }
     return made;
   }
 }

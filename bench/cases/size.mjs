@@ -1,4 +1,5 @@
-import { readdirSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
+import { builtAddOn } from "../../scripts/lib/builds.mjs";
 import { Refusal, inProject } from "../../scripts/lib/project.mjs";
 import { capture } from "../../scripts/lib/run.mjs";
 
@@ -21,12 +22,11 @@ export function sizeCases() {
 }
 
 async function sizes() {
-  const addon = readdirSync(inProject("native")).find((name) => name.endsWith(".node"));
   const { code, stdout, output } = await capture("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"]);
   if (code !== 0) throw new Refusal(`npm pack failed: ${output}`);
   const [{ size, unpackedSize }] = JSON.parse(stdout);
   const figures = {
-    addon_kb: statSync(inProject("native", addon)).size / 1000,
+    addon_kb: statSync(inProject("native", builtAddOn())).size / 1000,
     packed_kb: size / 1000,
     unpacked_kb: unpackedSize / 1000,
   };

@@ -8,6 +8,11 @@ import { moveSymbolsOut, symbolSettings } from "./symbols.mjs";
 /** Where the add-on with the fault injection lies; the loader takes it by NAPI_RS_NATIVE_LIBRARY_PATH. */
 export const faultyAddon = "target/fault-injection/worker-server-native.node";
 
+/** The name of the built add-on's file in native/. */
+export function builtAddOn() {
+  return readdirSync(inProject("native")).find((name) => name.endsWith(".node"));
+}
+
 /** Builds what is not up to date: `native` (the add-on), `facade` (the TypeScript), `faults` (the add-on with fault injection). */
 export async function ensureBuilt(...names) {
   for (const name of names) {
@@ -73,7 +78,7 @@ async function buildNative() {
   const env = await symbolSettings();
   const args = ["--platform", "--release", "--output-dir=native", "--js=binding.js", "--dts=binding.d.ts"];
   const code = await show(tool("napi"), ["build", ...args], { env });
-  return code === 0 && env !== undefined ? moveSymbolsOut() : code;
+  return code === 0 && env !== undefined ? moveSymbolsOut(builtAddOn()) : code;
 }
 
 /** The compiler leaves the output of a module that is no longer there. */

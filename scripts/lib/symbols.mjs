@@ -1,4 +1,3 @@
-import { readdirSync } from "node:fs";
 import { inProject } from "./project.mjs";
 import { capture } from "./run.mjs";
 
@@ -8,18 +7,15 @@ import { capture } from "./run.mjs";
  * `objcopy`, they are left out.
  */
 
-const folder = "native";
-
 /** What cargo has to be told to leave the names in; nothing where they cannot be moved out. */
 export async function symbolSettings() {
   if (process.platform !== "linux" || (await capture("objcopy", ["--version"])).code !== 0) return undefined;
   return { CARGO_PROFILE_RELEASE_STRIP: "none", CARGO_PROFILE_RELEASE_DEBUG: "line-tables-only" };
 }
 
-/** Moves the names of the built add-on to `<add-on>.debug`; the exit code of what failed, or 0. */
-export async function moveSymbolsOut() {
-  const cwd = inProject(folder);
-  const addOn = readdirSync(cwd).find((name) => name.endsWith(".node"));
+/** Moves the names of an add-on in native/ to `<add-on>.debug`; the exit code of what failed, or 0. */
+export async function moveSymbolsOut(addOn) {
+  const cwd = inProject("native");
   const symbols = `${addOn}.debug`;
   const steps = [
     ["--only-keep-debug", "--compress-debug-sections", addOn, symbols],

@@ -55,7 +55,8 @@ impl From<CloseReason> for CloseInfo {
 pub struct Connection {
     id: u64,
     outbox: Outbox,
-    /// Tells the task that the outbox, the backlog, or one of the last three flags changed.
+    /// Tells the task that the outbox, the backlog, `terminated`, `abandoned` or
+    /// `acknowledged` changed.
     changed: Notify,
     /// The worker id bound to this connection. Written under the registry's lock only.
     bound: Mutex<Option<WorkerId>>,

@@ -433,8 +433,8 @@ async fn accept_all(guard: TaskGuard, listener: Arc<Listener>, shared: Arc<Share
 /// for years may take no more memory than it needs itself.
 async fn serve(stream: Stream, peer: Option<SocketAddr>, shared: Arc<Shared>, guard: TaskGuard) {
     match upgrade::find_out(stream, Arc::clone(&shared), Arc::clone(&guard.0)).await {
-        Some(Upgraded::Worker(upgraded)) => {
-            tokio::spawn(session::serve(upgraded, shared, guard));
+        Some(Upgraded::Worker(stream)) => {
+            tokio::spawn(session::serve(stream, shared, guard));
         }
         Some(Upgraded::Bridged(stream, head)) => {
             let run = Arc::clone(&guard.0);

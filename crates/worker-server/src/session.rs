@@ -32,19 +32,19 @@ const LARGE_MESSAGE_BYTES: usize = 1024 * 1024;
 /// Unread answers (pongs, acknowledgements) beyond which a peer is not read any more.
 const UNREAD_REPLY_BYTES: usize = 64 * 1024;
 
-/// A stream that was upgraded, and what came together with the handshake.
-pub(crate) type Upgraded = (Stream, Vec<u8>);
+/// A worker's stream, and what came together with the handshake.
+pub(crate) type WorkerStream = (Stream, Vec<u8>);
 
 /// Serves the connection until it is gone. An idle one takes the memory of this task, so what it is
 /// given is boxed, and what it seldom waits for.
 #[allow(clippy::manual_async_fn, reason = "an async fn has two places for each argument")]
 pub(crate) fn serve(
-    upgraded: Box<Upgraded>,
+    stream: Box<WorkerStream>,
     shared: Arc<Shared>,
     guard: TaskGuard,
 ) -> impl Future<Output = ()> {
     async move {
-        let (stream, early, connection) = open(upgraded, &shared, guard.run());
+        let (stream, early, connection) = open(stream, &shared, guard.run());
         let ending = Ending { shared: &shared, connection: &connection, told: false };
         shared.events.push(Event::Opened);
         let mut session = Session {
@@ -73,11 +73,11 @@ pub(crate) fn serve(
 
 #[allow(clippy::boxed_local, reason = "its memory ends here")]
 fn open(
-    upgraded: Box<Upgraded>,
+    stream: Box<WorkerStream>,
     shared: &Shared,
     run: &Run,
 ) -> (ReadHalf, Vec<u8>, Arc<Connection>) {
-    let (stream, early) = *upgraded;
+    let (stream, early) = *stream;
     let (stream, half) = stream.split();
     let connection = shared.open_connection(half);
     if run.is_terminating() {
@@ -415,7 +415,7 @@ impl Session<'_> {
 mod tests {
     use super::*;
 
-    fn bytes_of<F>(_: fn(Box<Upgraded>, Arc<Shared>, TaskGuard) -> F) -> usize {
+    fn bytes_of<F>(_: fn(Box<WorkerStream>, Arc<Shared>, TaskGuard) -> F) -> usize {
         size_of::<F>()
     }
 

@@ -15,7 +15,7 @@ use crate::{
     limits::Limits,
     routes::{Route, Routes},
     server::{Run, Shared, Stage},
-    session,
+    session::WorkerStream,
     stream::{Stream, with_buffer},
 };
 
@@ -25,7 +25,7 @@ const READ_BYTES: usize = 1024;
 /// What an accepted stream turned out to be.
 pub(crate) enum Upgraded {
     /// A worker's, which has been told so.
-    Worker(Box<session::Upgraded>),
+    Worker(Box<WorkerStream>),
     /// The owner's; these bytes were read of it.
     Bridged(Stream, Vec<u8>),
 }
