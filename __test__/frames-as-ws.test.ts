@@ -3,12 +3,13 @@ import { type AddressInfo, connect } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
 import { frameSequences } from "./support/frame-sequences";
 import { frame, upgradeRequest } from "./support/raw-connection";
+import type { WorkerServerLogger } from "../index.js";
 import { startServer, stopServers } from "./support/test-server";
 import { registration } from "./support/test-worker";
 
 /*
- * Frames, good and bad, to a worker's socket and to a plain server of `ws`: both must deliver the same messages and
- * answer with the same control frames, the close code among them.
+ * Frames, good and bad, to a worker's socket and to a plain server of `ws`: both must deliver the same messages,
+ * report the same errors and answer with the same control frames, the close code among them.
  */
 
 interface Outcome {
@@ -16,6 +17,17 @@ interface Outcome {
   readonly messages: string[];
   /** Control frames that came back: opcode and payload. */
   readonly frames: [number, string][];
+  /** The texts of the errors that the server reported. */
+  readonly errors: string[];
+}
+
+/** What a server reports of one connection. */
+type Report = Pick<Outcome, "messages" | "errors">;
+
+interface Recorder {
+  readonly port: number;
+  /** Resolves when the server has reported the end of the connection. */
+  readonly ended: Promise<void>;
 }
 
 /** Of all messages in the sequences. */
@@ -32,26 +44,38 @@ afterEach(async () => {
   await stopServers();
 });
 
-async function servePlain(messages: string[]): Promise<number> {
+async function servePlain({ messages, errors }: Report): Promise<Recorder> {
   const server = new WebSocketServer({ port: 0 });
   plainServers.add(server);
-  server.on("connection", (socket: WebSocket) => {
-    // The close frame that it causes is what counts.
-    socket.on("error", () => {});
-    socket.on("message", (data: Buffer) => {
-      const { type } = JSON.parse(data.toString()) as { type: string };
-      if (type === "worker_registration") socket.send("ack");
-      else messages.push(type);
+  const ended = new Promise<void>((resolve) => {
+    server.on("connection", (socket: WebSocket) => {
+      socket.on("error", (error) => errors.push(error.message));
+      socket.on("close", () => resolve());
+      socket.on("message", (data: Buffer) => {
+        const { type } = JSON.parse(data.toString()) as { type: string };
+        if (type === "worker_registration") socket.send("ack");
+        else messages.push(type);
+      });
     });
   });
   await once(server, "listening");
-  return (server.address() as AddressInfo).port;
+  return { port: (server.address() as AddressInfo).port, ended };
 }
 
-async function serveWorkers(messages: string[]): Promise<number> {
-  const { server, port } = await startServer();
+async function serveWorkers({ messages, errors }: Report): Promise<Recorder> {
+  const logger: WorkerServerLogger = {
+    debug: () => {},
+    info: () => {},
+    warn: () => {},
+    error: (message, context) => {
+      expect(message).toBe("Worker WebSocket error");
+      errors.push(context!["error"] as string);
+    },
+  };
+  const { server, port } = await startServer({ logger });
   for (const type of types) server.onWorkerMessage(type, () => void messages.push(type));
-  return port;
+  const ended = new Promise<void>((resolve) => server.onWorkerDisconnected(() => resolve()));
+  return { port, ended };
 }
 
 /** Registers, sends everything in one packet or byte by byte, then closes with 4999, and returns the control frames. */
@@ -103,13 +127,15 @@ async function play(port: number, sequence: Buffer[], slowly: boolean): Promise<
 }
 
 async function outcome(
-  serve: (messages: string[]) => Promise<number>,
+  serve: (report: Report) => Promise<Recorder>,
   sequence: Buffer[],
   slowly: boolean,
 ): Promise<Outcome> {
-  const messages: string[] = [];
-  const frames = await play(await serve(messages), sequence, slowly);
-  return { messages, frames };
+  const report: Report = { messages: [], errors: [] };
+  const { port, ended } = await serve(report);
+  const frames = await play(port, sequence, slowly);
+  await ended;
+  return { ...report, frames };
 }
 
 describe.each([

@@ -47,7 +47,7 @@ pub fn decode<'a>(
                     return (frames, None);
                 }
                 Ok(None) => break,
-                Err(error) => return (frames, Some(error.code)),
+                Err(error) => return (frames, Some(error.close_code())),
             };
             frames.push(frame);
         }

@@ -21,10 +21,7 @@ use crate::{
     outbox::{Rest, Written},
     server::{Run, Shared, TaskGuard},
     stream::{ReadHalf, Stream, with_buffer},
-    websocket::{
-        Decoder, GIVEN_UP, Incoming, MESSAGE_TIMEOUT, ProtocolError, TOO_LARGE, TOO_MANY_FRAGMENTS,
-        close_frame, pong_frame,
-    },
+    websocket::{Decoder, Incoming, ProtocolError, close_frame, pong_frame},
 };
 
 /// Bytes of an incomplete message from which on it must go on arriving.
@@ -178,7 +175,7 @@ impl Session<'_> {
     fn count_incomplete(&mut self) {
         let bytes = self.decoder.incomplete_bytes();
         if !self.incomplete.grown_to(bytes, self.ending.connection) {
-            self.fail(GIVEN_UP);
+            self.fail(ProtocolError::TooManyIncomplete);
         }
     }
 
@@ -264,7 +261,7 @@ impl Session<'_> {
                 self.emit(Event::SocketError("The peer does not read".into()));
             }
             Some(Due::Message) => {
-                self.fail(MESSAGE_TIMEOUT);
+                self.fail(ProtocolError::MessageTimeout);
                 return true;
             }
             Some(Due::Phase) if self.phase == Phase::Open => {
@@ -351,17 +348,19 @@ impl Session<'_> {
     }
 
     fn fail(&mut self, error: ProtocolError) {
-        self.ending.connection.outbox().close(close_frame(Some(error.code), ""));
+        self.ending.connection.outbox().close(close_frame(Some(error.close_code()), ""));
         self.start_draining();
         let counters = &self.ending.shared.counters;
         match error {
-            TOO_LARGE => counters.messages_too_large.increment(),
-            TOO_MANY_FRAGMENTS => counters.messages_too_fragmented.increment(),
-            MESSAGE_TIMEOUT => counters.message_timeouts.increment(),
-            GIVEN_UP => counters.messages_given_up.increment(),
+            ProtocolError::TooLarge | ProtocolError::UnsupportedLength => {
+                counters.messages_too_large.increment();
+            }
+            ProtocolError::TooManyFragments => counters.messages_too_fragmented.increment(),
+            ProtocolError::MessageTimeout => counters.message_timeouts.increment(),
+            ProtocolError::TooManyIncomplete => counters.messages_given_up.increment(),
             _ => counters.protocol_errors.increment(),
         }
-        self.emit(Event::SocketError(error.reason.into()));
+        self.emit(Event::SocketError(error.to_string().into()));
         self.ending.tell(CloseInfo::abnormal());
     }
 

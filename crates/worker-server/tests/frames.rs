@@ -13,35 +13,42 @@ fn header(first: u8, second: u8, rest: &[u8]) -> Vec<u8> {
     [&[first, second][..], rest].concat()
 }
 
-/// A violation, how it is called, and its close code.
-fn violations() -> Vec<(Vec<u8>, &'static str, u16)> {
-    let reserved = "Invalid WebSocket frame: reserved bits must be clear";
-    let opcode = "Invalid WebSocket frame: invalid opcode";
-    let length = "Invalid WebSocket frame: invalid payload length";
-    let close = "Invalid WebSocket frame: invalid close payload";
-    let utf8 = "Invalid WebSocket frame: invalid UTF-8 sequence";
-    let size = "Max payload size exceeded";
+/// A violation, the text of its error after "Invalid WebSocket frame: ", and its close code.
+fn invalid_frames() -> Vec<(Vec<u8>, &'static str, u16)> {
     vec![
-        (frame(FIN | 0x40 | TEXT, "x"), reserved, 1002),
-        (frame(FIN | 0x20 | TEXT, "x"), reserved, 1002),
-        (frame(FIN | 0x10 | PING, "x"), reserved, 1002),
-        (frame(FIN | 0x3, "x"), opcode, 1002),
-        (frame(FIN | 0xb, "x"), opcode, 1002),
-        (frame(FIN | CONTINUATION, "x"), opcode, 1002),
-        ([frame(TEXT, "x"), frame(FIN | TEXT, "y")].concat(), opcode, 1002),
-        (header(FIN | TEXT, 2, b"{}"), "Invalid WebSocket frame: MASK must be set", 1002),
-        (frame(PING, "x"), "Invalid WebSocket frame: FIN must be set", 1002),
-        (frame(FIN | PING, [0; 126]), length, 1002),
-        (header(FIN | PING, 0x80 | 126, &[0, 0, 1, 2, 3, 4]), length, 1002),
-        (frame(FIN | CLOSE, "x"), close, 1002),
-        (frame(FIN | CLOSE, close_payload(1005, "")), close, 1002),
-        (frame(FIN | CLOSE, [3, 232, 0xff]), utf8, 1007),
-        (frame(FIN | TEXT, [0xff]), utf8, 1007),
-        ([frame(TEXT, [0xc3]), frame(FIN, [0x28])].concat(), utf8, 1007),
-        (frame(FIN | TEXT, [b'x'; 1_001]), size, 1009),
-        ([frame(TEXT, [b'x'; 600]), frame(FIN, [b'x'; 401])].concat(), size, 1009),
-        (header(FIN | TEXT, 0xff, &[0xff; 12]), size, 1009),
+        (frame(FIN | 0x40 | TEXT, "x"), "RSV1 must be clear", 1002),
+        (frame(FIN | 0x20 | TEXT, "x"), "RSV2 and RSV3 must be clear", 1002),
+        (frame(FIN | 0x10 | PING, "x"), "RSV2 and RSV3 must be clear", 1002),
+        (frame(FIN | 0x70 | TEXT, "x"), "RSV2 and RSV3 must be clear", 1002),
+        (frame(FIN | 0x3, "x"), "invalid opcode 3", 1002),
+        (frame(FIN | 0xb, "x"), "invalid opcode 11", 1002),
+        (frame(FIN | CONTINUATION, "x"), "invalid opcode 0", 1002),
+        ([frame(TEXT, "x"), frame(FIN | TEXT, "y")].concat(), "invalid opcode 1", 1002),
+        (header(FIN | TEXT, 2, b"{}"), "MASK must be set", 1002),
+        (frame(PING, "x"), "FIN must be set", 1002),
+        (frame(FIN | PING, [0; 126]), "invalid payload length 126", 1002),
+        (header(FIN | PING, 0x80 | 127, &[0, 0, 1, 2, 3, 4]), "invalid payload length 127", 1002),
+        (frame(FIN | CLOSE, "x"), "invalid payload length 1", 1002),
+        (frame(FIN | CLOSE, close_payload(1005, "")), "invalid status code 1005", 1002),
+        (frame(FIN | CLOSE, [3, 232, 0xff]), "invalid UTF-8 sequence", 1007),
+        (frame(FIN | TEXT, [0xff]), "invalid UTF-8 sequence", 1007),
+        ([frame(TEXT, [0xc3]), frame(FIN, [0x28])].concat(), "invalid UTF-8 sequence", 1007),
     ]
+}
+
+/// The violations with the whole text of their errors.
+fn violations() -> Vec<(Vec<u8>, String, u16)> {
+    let size = || "Max payload size exceeded".to_owned();
+    let unsupported = "Unsupported WebSocket frame: payload length > 2^53 - 1".to_owned();
+    let mut all = vec![
+        (frame(FIN | TEXT, [b'x'; 1_001]), size(), 1009),
+        ([frame(TEXT, [b'x'; 600]), frame(FIN, [b'x'; 401])].concat(), size(), 1009),
+        (header(FIN | TEXT, 0xff, &[0xff; 12]), unsupported, 1009),
+    ];
+    for (bytes, error, code) in invalid_frames() {
+        all.push((bytes, format!("Invalid WebSocket frame: {error}"), code));
+    }
+    all
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ use super::MAX_CONTROL_LEN;
 
 /// Longest header of a masked frame, in bytes.
 const MAX_HEADER_LEN: usize = 14;
+/// The longest payload length that `ws` supports: the largest exact integer of JavaScript.
+const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 /// A message under assembly grows with what arrived, never with what a header promised.
 const INITIAL_RESERVE: usize = 64 * 1024;
 
@@ -28,38 +30,59 @@ pub(crate) enum Incoming<'a> {
     Close(Option<(u16, String)>),
 }
 
-/// Why a connection must be failed, and with which close code.
+/// Why a connection must be failed. What breaks RFC 6455 has the text that `ws` 8.19 gives it.
 #[derive(Debug, Error, PartialEq, Eq, Clone, Copy)]
-#[error("{reason}")]
-pub(crate) struct ProtocolError {
-    pub(crate) code: u16,
-    pub(crate) reason: &'static str,
+pub(crate) enum ProtocolError {
+    #[error("Invalid WebSocket frame: RSV2 and RSV3 must be clear")]
+    Rsv2Or3,
+    #[error("Invalid WebSocket frame: RSV1 must be clear")]
+    Rsv1,
+    /// An opcode that is unknown, or that cannot come at this point.
+    #[error("Invalid WebSocket frame: invalid opcode {0}")]
+    Opcode(u8),
+    #[error("Invalid WebSocket frame: FIN must be set")]
+    FragmentedControl,
+    /// The 7-bit length of a control frame.
+    #[error("Invalid WebSocket frame: invalid payload length {0}")]
+    ControlLength(u8),
+    #[error("Invalid WebSocket frame: MASK must be set")]
+    Unmasked,
+    #[error("Invalid WebSocket frame: invalid status code {0}")]
+    StatusCode(u16),
+    #[error("Invalid WebSocket frame: invalid UTF-8 sequence")]
+    InvalidUtf8,
+    #[error("Unsupported WebSocket frame: payload length > 2^53 - 1")]
+    UnsupportedLength,
+    #[error("Max payload size exceeded")]
+    TooLarge,
+    #[error("Too many message fragments")]
+    TooManyFragments,
+    /// A large message stopped arriving.
+    #[error("Message timeout")]
+    MessageTimeout,
+    /// The partial messages of all connections together took too much memory.
+    #[error("Too many incomplete messages")]
+    TooManyIncomplete,
 }
 
-const fn violation(reason: &'static str) -> ProtocolError {
-    ProtocolError { code: 1002, reason }
+impl ProtocolError {
+    /// The code of the close frame that the peer gets (RFC 6455 section 7.4.1).
+    pub(crate) fn close_code(self) -> u16 {
+        match self {
+            Self::InvalidUtf8 => 1007,
+            Self::UnsupportedLength | Self::TooLarge => 1009,
+            Self::TooManyFragments | Self::MessageTimeout => 1008,
+            Self::TooManyIncomplete => 1013,
+            Self::Rsv2Or3
+            | Self::Rsv1
+            | Self::Opcode(_)
+            | Self::FragmentedControl
+            | Self::ControlLength(_)
+            | Self::Unmasked
+            | Self::StatusCode(_) => 1002,
+        }
+    }
 }
-
-const RESERVED_BITS: ProtocolError =
-    violation("Invalid WebSocket frame: reserved bits must be clear");
-const UNMASKED: ProtocolError = violation("Invalid WebSocket frame: MASK must be set");
-const BAD_OPCODE: ProtocolError = violation("Invalid WebSocket frame: invalid opcode");
-const FRAGMENTED_CONTROL: ProtocolError = violation("Invalid WebSocket frame: FIN must be set");
-const LONG_CONTROL: ProtocolError = violation("Invalid WebSocket frame: invalid payload length");
-const BAD_CLOSE: ProtocolError = violation("Invalid WebSocket frame: invalid close payload");
-const INVALID_UTF8: ProtocolError =
-    ProtocolError { code: 1007, reason: "Invalid WebSocket frame: invalid UTF-8 sequence" };
-pub(crate) const TOO_LARGE: ProtocolError =
-    ProtocolError { code: 1009, reason: "Max payload size exceeded" };
-pub(crate) const TOO_MANY_FRAGMENTS: ProtocolError =
-    ProtocolError { code: 1008, reason: "Too many message fragments" };
-
-/// A large message did not go on arriving.
-pub(crate) const MESSAGE_TIMEOUT: ProtocolError =
-    ProtocolError { code: 1008, reason: "Message timeout" };
-/// All connections together had too much of messages that were arriving.
-pub(crate) const GIVEN_UP: ProtocolError =
-    ProtocolError { code: 1013, reason: "Too many incomplete messages" };
 
 /// The reading half of one connection.
 #[derive(Debug, Default)]
@@ -224,37 +247,45 @@ impl Decoder {
         &self,
         cursor: &mut Cursor<&[u8]>,
     ) -> Result<Option<(FrameHeader, u64)>, ProtocolError> {
+        let first = cursor.get_ref().first().copied().unwrap_or_default();
         if let [first, second, ..] = **cursor.get_ref() {
             self.check_start(first, second)?;
         }
-        // What it could refuse was refused above.
-        FrameHeader::parse(cursor).map_err(|_| BAD_OPCODE)
+        // The parser refuses unknown opcodes only, which are refused above.
+        FrameHeader::parse(cursor).map_err(|_| ProtocolError::Opcode(first & 0x0f))
     }
 
-    /// Looks at the two bytes with which every frame starts, so that a bad one is refused even if
-    /// the rest of its header never comes.
+    /// Checks the first two bytes of a frame, in the order of `ws`, so that a bad frame is refused
+    /// even if the rest of its header never comes.
     fn check_start(&self, first: u8, second: u8) -> Result<(), ProtocolError> {
-        let (is_final, opcode) = (first & 0x80 != 0, OpCode::from(first & 0x0f));
-        let (is_masked, short_len) = (second & 0x80 != 0, usize::from(second & 0x7f));
-        if first & 0x70 != 0 {
-            return Err(RESERVED_BITS);
+        let (is_final, number) = (first & 0x80 != 0, first & 0x0f);
+        let (is_masked, short_len) = (second & 0x80 != 0, second & 0x7f);
+        if first & 0x30 != 0 {
+            return Err(ProtocolError::Rsv2Or3);
         }
-        match opcode {
+        if first & 0x40 != 0 {
+            return Err(ProtocolError::Rsv1);
+        }
+        match OpCode::from(number) {
             OpCode::Control(Control::Reserved(_)) | OpCode::Data(Data::Reserved(_)) => {
-                return Err(BAD_OPCODE);
+                return Err(ProtocolError::Opcode(number));
             }
-            OpCode::Control(_) if !is_final => return Err(FRAGMENTED_CONTROL),
+            OpCode::Control(_) if !is_final => return Err(ProtocolError::FragmentedControl),
             // A control frame has no longer form of its length, whatever the length is.
-            OpCode::Control(_) if short_len > MAX_CONTROL_LEN => return Err(LONG_CONTROL),
-            OpCode::Control(Control::Close) if short_len == 1 => return Err(BAD_CLOSE),
+            OpCode::Control(_) if usize::from(short_len) > MAX_CONTROL_LEN => {
+                return Err(ProtocolError::ControlLength(short_len));
+            }
+            OpCode::Control(Control::Close) if short_len == 1 => {
+                return Err(ProtocolError::ControlLength(short_len));
+            }
             OpCode::Control(_) => {}
             OpCode::Data(data) => {
                 if (data == Data::Continue) != self.kind.is_some() {
-                    return Err(BAD_OPCODE);
+                    return Err(ProtocolError::Opcode(number));
                 }
             }
         }
-        if is_masked { Ok(()) } else { Err(UNMASKED) }
+        if is_masked { Ok(()) } else { Err(ProtocolError::Unmasked) }
     }
 
     /// A frame whose start was checked.
@@ -271,19 +302,22 @@ impl Decoder {
                 None
             }
         };
-        let mask = header.mask.ok_or(UNMASKED)?;
-        let remaining = usize::try_from(len).map_err(|_| TOO_LARGE)?;
+        let mask = header.mask.ok_or(ProtocolError::Unmasked)?;
+        let remaining = usize::try_from(len).map_err(|_| ProtocolError::TooLarge)?;
         Ok(OpenFrame { is_final: header.is_final, control, remaining, mask })
     }
 
     /// Checks the bounds of the message before another frame's payload arrives.
     fn grow_by(&mut self, len: u64) -> Result<(), ProtocolError> {
+        if len > MAX_SAFE_INTEGER {
+            return Err(ProtocolError::UnsupportedLength);
+        }
         if (self.message.len() as u64).saturating_add(len) > self.max_message as u64 {
-            return Err(TOO_LARGE);
+            return Err(ProtocolError::TooLarge);
         }
         self.fragments += 1;
         if self.fragments > self.max_fragments {
-            return Err(TOO_MANY_FRAGMENTS);
+            return Err(ProtocolError::TooManyFragments);
         }
         Ok(())
     }
@@ -315,12 +349,12 @@ fn decode(kind: Option<Kind>, payload: Cow<'_, [u8]>) -> Result<Incoming<'_>, Pr
     let text = match payload {
         Cow::Borrowed(bytes) if lossy => String::from_utf8_lossy(bytes),
         Cow::Borrowed(bytes) => {
-            Cow::Borrowed(std::str::from_utf8(bytes).map_err(|_| INVALID_UTF8)?)
+            Cow::Borrowed(std::str::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)?)
         }
         Cow::Owned(bytes) => Cow::Owned(match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) if lossy => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-            Err(_) => return Err(INVALID_UTF8),
+            Err(_) => return Err(ProtocolError::InvalidUtf8),
         }),
     };
     Ok(Incoming::Message(text))
@@ -328,14 +362,15 @@ fn decode(kind: Option<Kind>, payload: Cow<'_, [u8]>) -> Result<Incoming<'_>, Pr
 
 fn close_of(payload: &[u8]) -> Result<Option<(u16, String)>, ProtocolError> {
     let Some((code, reason)) = payload.split_first_chunk::<2>() else {
-        return if payload.is_empty() { Ok(None) } else { Err(BAD_CLOSE) };
+        // A payload of one byte was refused with its header.
+        return Ok(None);
     };
     let code = u16::from_be_bytes(*code);
     // 1014 (bad gateway) is registered and what `ws` accepts, but unknown to tungstenite.
     if !CloseCode::from(code).is_allowed() && code != 1014 {
-        return Err(BAD_CLOSE);
+        return Err(ProtocolError::StatusCode(code));
     }
-    let reason = std::str::from_utf8(reason).map_err(|_| INVALID_UTF8)?;
+    let reason = std::str::from_utf8(reason).map_err(|_| ProtocolError::InvalidUtf8)?;
     Ok(Some((code, reason.to_owned())))
 }
 

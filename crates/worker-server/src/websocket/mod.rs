@@ -8,9 +8,7 @@
 mod decoder;
 mod frame;
 
-pub(crate) use decoder::{
-    Decoder, GIVEN_UP, Incoming, MESSAGE_TIMEOUT, ProtocolError, TOO_LARGE, TOO_MANY_FRAGMENTS,
-};
+pub(crate) use decoder::{Decoder, Incoming, ProtocolError};
 pub(crate) use frame::{
     MAX_HEADER_LEN, close_frame, ping_frame, pong_frame, seal_text, text_frame,
 };

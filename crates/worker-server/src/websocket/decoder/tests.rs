@@ -108,7 +108,7 @@ fn decoded(bytes: &[u8]) -> Vec<Got> {
 
 fn code_of(bytes: &[u8]) -> u16 {
     let (all, error) = decode_with(&mut decoder(), [bytes]);
-    error.unwrap_or_else(|| panic!("{bytes:02x?} gave {all:?}")).code
+    error.unwrap_or_else(|| panic!("{bytes:02x?} gave {all:?}")).close_code()
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_bad_start_is_refused_though_the_rest_of_its_header_never_comes() {
     {
         assert_eq!(code_of(&start), 1002, "{start:02x?}");
         let got = decode_with(&mut decoder(), start.chunks(1));
-        assert_eq!(got.1.map(|error| error.code), Some(1002), "{start:02x?} byte by byte");
+        assert_eq!(got.1.map(|error| error.close_code()), Some(1002), "{start:02x?} byte by byte");
     }
     assert_eq!(decode_with(&mut decoder(), [&[0x81, 0xff][..]]), (vec![], None));
 }
@@ -276,7 +276,7 @@ fn text_that_is_not_utf8_is_refused() {
         assert_eq!(code_of(&[frame(TEXT, front), frame(FIN, back)].concat()), 1007, "{bad:02x?}");
         let bytes = frame(FIN | TEXT, bad);
         let (_, error) = decode_with(&mut decoder(), bytes.chunks(1));
-        assert_eq!(error, Some(INVALID_UTF8), "{bad:02x?}");
+        assert_eq!(error, Some(ProtocolError::InvalidUtf8), "{bad:02x?}");
     }
 }
 
@@ -301,16 +301,22 @@ fn a_message_is_as_large_as_allowed_and_no_larger() {
         assert_eq!(outcome(fragments), (vec![message(&text)], None));
     }
     let text = "x".repeat(limit + 1);
-    assert_eq!(outcome(frame(FIN | TEXT, &text)), (vec![], Some(TOO_LARGE)));
+    assert_eq!(outcome(frame(FIN | TEXT, &text)), (vec![], Some(ProtocolError::TooLarge)));
     let fragments = [frame(TEXT, &text[..400]), frame(FIN, &text[400..])].concat();
-    assert_eq!(outcome(fragments), (vec![], Some(TOO_LARGE)));
+    assert_eq!(outcome(fragments), (vec![], Some(ProtocolError::TooLarge)));
 }
 
 #[test]
 fn a_message_that_will_be_too_large_is_refused_by_its_header() {
-    for len in [1_001, u64::from(u32::MAX), 1 << 53, u64::MAX] {
+    let refusal = |len: u64| {
         let bytes = header(FIN | BINARY, Form::Long, len, Some(MASK));
-        assert_eq!(decode_with(&mut Decoder::new(1_000, 10), [&bytes[..]]).1, Some(TOO_LARGE));
+        decode_with(&mut Decoder::new(1_000, 10), [&bytes[..]]).1
+    };
+    for len in [1_001, u64::from(u32::MAX), (1 << 53) - 1] {
+        assert_eq!(refusal(len), Some(ProtocolError::TooLarge), "{len}");
+    }
+    for len in [1 << 53, u64::MAX] {
+        assert_eq!(refusal(len), Some(ProtocolError::UnsupportedLength), "{len}");
     }
 }
 
@@ -320,7 +326,7 @@ fn the_limit_can_be_raised() {
     assert_eq!(decode_with(&mut decoder, [&frame(FIN | TEXT, "abc")[..]]).1, None);
     decoder.set_max_message(4);
     assert_eq!(decode_with(&mut decoder, [&frame(FIN | TEXT, "abcd")[..]]).1, None);
-    assert_eq!(decode_with(&mut decoder, [&frame(FIN | TEXT, "abcde")[..]]).1, Some(TOO_LARGE));
+    assert_eq!(decode_with(&mut decoder, [&frame(FIN | TEXT, "abcde")[..]]).1, Some(ProtocolError::TooLarge));
 }
 
 #[test]
@@ -333,7 +339,7 @@ fn a_message_has_as_many_fragments_as_allowed_and_no_more() {
     };
     assert_eq!(fragments(4), (vec![message("end"); 2], None));
     assert_eq!(fragments(5), (vec![message("end"); 2], None));
-    assert_eq!(fragments(6), (vec![], Some(TOO_MANY_FRAGMENTS)));
+    assert_eq!(fragments(6), (vec![], Some(ProtocolError::TooManyFragments)));
 }
 
 #[test]
