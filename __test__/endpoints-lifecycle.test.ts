@@ -127,6 +127,20 @@ describe("stop", () => {
     expect((await closed).code).toBe(1006);
   });
 
+  test.each(["that has got a close frame", "that the handler closed before"])(
+    "cuts one %s and does not answer, after closeTimeoutMs",
+    async (which) => {
+      const { server, socket, client } = await openEndpoint({ limits: { closeTimeoutMs: 100 } });
+      client.pause();
+      const closed = closeOf(socket);
+      if (which === "that the handler closed before") socket.close(1000);
+
+      await server.stop({ timeoutMs: 60_000 });
+
+      expect((await closed).code).toBe(1006);
+    },
+  );
+
   test("delivers what was sent before it", async () => {
     const { server, socket, client } = await openEndpoint();
     const message = once(client, "message");

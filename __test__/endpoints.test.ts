@@ -1,4 +1,5 @@
 import { EventEmitter, once } from "node:events";
+import { IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import { WebSocket, createWebSocketStream } from "ws";
 import { openEndpoint, connectTo, closeOf, dropClients } from "./support/endpoints";
@@ -20,10 +21,13 @@ describe("the socket of an endpoint", () => {
     expect(socket).toMatchObject({ protocol: "", extensions: "", binaryType: "nodebuffer", isPaused: false });
   });
 
-  test("is the only argument of the handler", async () => {
+  test("comes with Node's request", async () => {
     const { calls } = await openEndpoint();
 
-    expect(calls[0]).toHaveLength(1);
+    const [, request, ...rest] = calls[0]!;
+    expect(rest).toEqual([]);
+    expect(request).toBeInstanceOf(IncomingMessage);
+    expect(request).toMatchObject({ method: "GET", url: "/live", headers: { upgrade: "websocket" } });
   });
 
   test("knows where its peer is", async () => {
@@ -224,25 +228,38 @@ describe("an endpoint is closed", () => {
 });
 
 describe("an endpoint's target", () => {
-  test.each(["/live?x=1", "/LIVE", "/live/", "/", "//live"])(
-    "%s is not /live: a worker's socket",
-    async (path) => {
-      const { server, port, calls } = await openEndpoint();
+  test.each(["/LIVE", "/live/", "/", "//live"])("%s is not /live: a worker's socket", async (path) => {
+    const { server, port, calls } = await openEndpoint();
 
-      const client = await connectTo(port, path);
-      client.send('{"type":"nobody listens"}');
-      client.close();
-      await closeOf(client);
-
-      expect(calls).toHaveLength(1);
-      expect(server.getWorkerCount()).toBe(0);
-    },
-  );
-
-  test("may have a query, if it was added with it", async () => {
-    const { calls } = await openEndpoint({ path: "/live?room=1" });
+    const client = await connectTo(port, path);
+    client.send('{"type":"nobody listens"}');
+    client.close();
+    await closeOf(client);
 
     expect(calls).toHaveLength(1);
+    expect(server.getWorkerCount()).toBe(0);
+  });
+
+  test.each(["/live?token=1", "/live?a=/live&b=?"])("may have a query: %s", async (path) => {
+    const { server, port } = await openEndpoint();
+    const opened = new Promise<IncomingMessage>((resolve) => {
+      server.addWebSocketEndpoint("/live", (_socket, request) => resolve(request));
+    });
+
+    await connectTo(port, path);
+
+    expect((await opened).url).toBe(path);
+  });
+
+  test("matches exactly before it matches without its query", async () => {
+    const { server, port, calls } = await openEndpoint();
+    const room = jest.fn();
+    server.addWebSocketEndpoint("/live?room=1", room);
+
+    await connectTo(port, "/live?room=1");
+    await connectTo(port, "/live?room=2");
+
+    await until(() => room.mock.calls.length === 1 && calls.length === 2, "each has its handler");
   });
 
   test("of one endpoint is none of another", async () => {

@@ -3,6 +3,7 @@ import { setImmediate } from "node:timers";
 import { type Application, isTyped, MISSING_TYPE, parseMessage, type Sender } from "./application.js";
 import type { Fleet } from "./fleet.js";
 import { errorMessage, type Logger } from "./logger.js";
+import { ORIGIN_REFUSED } from "./origins.js";
 import { binding, EventKind, EventView, Refusal, RunsView } from "./native.js";
 import { PeerLog } from "./peer-log.js";
 import type { Home, Registration, Session } from "./session.js";
@@ -16,6 +17,7 @@ const REFUSALS = {
   [Refusal.AcceptFailed]: "Connection could not be accepted",
   [Refusal.RegistrationTimeout]: "Worker did not register in time",
   [Refusal.RequestHeadTimeout]: "Request did not arrive in time",
+  [Refusal.ForeignOrigin]: ORIGIN_REFUSED,
 };
 
 /** What the dispatcher leaves to others. */
@@ -188,8 +190,9 @@ export class Dispatcher {
     return this.#fleet.at(slot) ?? this.#stranger;
   }
 
-  #refused(refusal: Refusal, error: string | undefined): void {
-    this.#stranger.log.warn(REFUSALS[refusal], error === undefined ? undefined : { error });
+  #refused(refusal: Refusal, detail: string | undefined): void {
+    const name = refusal === Refusal.ForeignOrigin ? "origin" : "error";
+    this.#stranger.log.warn(REFUSALS[refusal], detail === undefined ? undefined : { [name]: detail });
   }
 
   #outboxFull(session: Session | undefined): void {

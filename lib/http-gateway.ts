@@ -1,10 +1,32 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from "node:http";
+// Not the globals, which a test may fake: real sockets are waited for.
+import { clearTimeout, setTimeout } from "node:timers";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type Addresses, BridgeSocket } from "./bridge-socket.js";
 import { errorMessage } from "./logger.js";
 import { binding } from "./native.js";
+import { type AllowedOrigins, isOriginAllowed, ORIGIN_REFUSED } from "./origins.js";
+import { PeerLog } from "./peer-log.js";
 import type { Home } from "./session.js";
-import type { HttpRequestHandler, WebSocketConnectionHandler } from "./types.js";
+import type { HttpRequestHandler } from "./types.js";
+
+/** Timers of Node run at once when they are given more. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+type EndpointHandler = (socket: WebSocket, request: IncomingMessage) => void;
+
+/** What of the server's options concerns HTTP. */
+export interface HttpOptions {
+  readonly allowedOrigins: AllowedOrigins | undefined;
+  /** Milliseconds that the peer of an endpoint's socket has for its half of the closing handshake when the server stops. */
+  readonly closeTimeoutMs: number;
+}
 
 /**
  * Serves the connections that are no worker's with Node's own HTTP server, which never listens: the native side hands
@@ -13,26 +35,31 @@ import type { HttpRequestHandler, WebSocketConnectionHandler } from "./types.js"
  */
 export class HttpGateway {
   readonly #home: Home;
+  readonly #options: HttpOptions;
   /** Kept for good, also when the server is stopped. */
   readonly #handlers: HttpRequestHandler[] = [];
-  readonly #endpoints = new Map<string, WebSocketConnectionHandler>();
+  readonly #endpoints = new Map<string, EndpointHandler>();
   readonly #sockets = new Map<number, BridgeSocket>();
   readonly #upgrades = new WebSocketServer({
     noServer: true,
-    // Asked when `ws` finds nothing wrong: what the native side did not take for a worker is not well-formed all the same.
-    verifyClient: ({ req }, answer) => answer(this.#endpoints.has(req.url ?? ""), 400),
+    verifyClient: ({ req }, answer) => this.#verify(req, answer),
   });
   #server: Server | undefined;
+  readonly #log: PeerLog;
+  /** Upgrades to endpoints by web pages whose origin is not accepted. */
+  originsRefused = 0;
 
-  constructor(home: Home) {
+  constructor(home: Home, options: HttpOptions) {
     this.#home = home;
+    this.#options = options;
+    this.#log = new PeerLog(home.logger);
   }
 
   addHandler(handler: HttpRequestHandler): void {
     this.#handlers.push(handler);
   }
 
-  addEndpoint(path: string, handler: WebSocketConnectionHandler): void {
+  addEndpoint(path: string, handler: EndpointHandler): void {
     this.#endpoints.set(path, handler);
     binding.setEndpoint(this.#home.number, path, true);
   }
@@ -51,10 +78,17 @@ export class HttpGateway {
   stop(): void {
     for (const path of this.#endpoints.keys()) binding.setEndpoint(this.#home.number, path, false);
     this.#endpoints.clear();
-    for (const socket of this.#upgrades.clients) socket.close(1001, "Server shutting down");
+    for (const socket of this.#upgrades.clients) this.#close(socket);
     // Its error says that the server never listened, which is how it is meant to be.
     this.#server?.close(() => {});
     this.#server = undefined;
+  }
+
+  #close(socket: WebSocket): void {
+    socket.close(1001, "Server shutting down");
+    const ms = Math.min(this.#options.closeTimeoutMs, LONGEST_TIMER_MS);
+    const deadline = setTimeout(() => socket.terminate(), ms);
+    socket.once("close", () => clearTimeout(deadline));
   }
 
   /** Takes over a connection. */
@@ -104,25 +138,44 @@ export class HttpGateway {
     }
   }
 
+  /** Asked when `ws` finds nothing wrong with an upgrade. */
+  #verify(
+    request: IncomingMessage,
+    answer: (accepts: boolean, code?: number, message?: string) => void,
+  ): void {
+    // The native side, which takes workers, did not take it for one, so it is not well-formed all the same.
+    if (this.#endpointOf(request) === undefined) return answer(false, 400);
+    const { origin } = request.headers;
+    if (isOriginAllowed(this.#options.allowedOrigins, origin)) return answer(true);
+    this.originsRefused++;
+    this.#log.warn(ORIGIN_REFUSED, { origin });
+    answer(false, 403, STATUS_CODES[403]);
+  }
+
+  /** The endpoint at exactly the request's target, else the one at its path. */
+  #endpointOf({ url = "" }: IncomingMessage): EndpointHandler | undefined {
+    return this.#endpoints.get(url) ?? this.#endpoints.get(url.split("?", 1)[0]!);
+  }
+
   #upgrade(request: IncomingMessage, socket: BridgeSocket, head: Buffer): void {
     // It is never idle again.
     socket.unanswered++;
-    const path = request.url ?? "";
-    const handler = this.#endpoints.get(path);
+    const handler = this.#endpointOf(request);
+    const path = (request.url ?? "").split("?", 1)[0]!;
     this.#upgrades.handleUpgrade(request, socket, head, (accepted) => {
       // Keeps a bad frame from ending the process when nobody listens to errors.
       accepted.on("error", (error) => this.#reportEndpoint(path, error));
-      if (handler !== undefined) this.#openEndpoint(path, handler, accepted);
+      if (handler !== undefined) this.#openEndpoint(path, () => handler(accepted, request), accepted);
     });
   }
 
-  #openEndpoint(path: string, handler: WebSocketConnectionHandler, socket: WebSocket): void {
+  #openEndpoint(path: string, open: () => unknown, socket: WebSocket): void {
     const fail = (thrown: unknown): void => {
       this.#reportEndpoint(path, thrown);
       socket.close(1011);
     };
     try {
-      const result: unknown = handler(socket);
+      const result = open();
       if (result instanceof Promise) result.catch(fail);
     } catch (thrown) {
       fail(thrown);

@@ -65,6 +65,7 @@ export const enum Refusal {
   AcceptFailed,
   RegistrationTimeout,
   RequestHeadTimeout,
+  ForeignOrigin,
 }
 
 /** Doubles in a view. */

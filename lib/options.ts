@@ -1,4 +1,5 @@
 import { inspect } from "node:util";
+import { type AllowedOrigins, normalizedOrigin } from "./origins.js";
 import type { WorkerServerLimits, WorkerServerLogger, WorkerServerOptions } from "./types.js";
 
 /** Options as the server uses them. */
@@ -7,9 +8,12 @@ export interface CheckedOptions {
   port: unknown;
   logger: WorkerServerLogger | undefined;
   maxWarningsPerMinute: number | undefined;
+  allowedOrigins: AllowedOrigins | undefined;
+  closeTimeoutMs: number;
   /** What the native side needs to know. */
   native: {
     authTokens: string[];
+    allowedOrigins?: string[];
     heartbeatTimeoutMs: number;
     heartbeatIntervalMs: number;
     healthCheckIntervalMs: number;
@@ -23,6 +27,9 @@ const DEFAULTS = {
   healthCheckIntervalMs: 10_000,
   heartbeatIntervalMs: 15_000,
 };
+
+/** The default of the limit `closeTimeoutMs`, for the sockets of endpoints; the native side has the same. */
+const CLOSE_TIMEOUT_MS = 2_000;
 
 /** The names of all limits; their defaults are the native side's, except for the log's, which is `Logger`'s. */
 const LIMITS: Record<keyof WorkerServerLimits, true> = {
@@ -58,12 +65,16 @@ export function checkOptions(options: WorkerServerOptions): CheckedOptions {
   const port: unknown = options.port ?? 0;
   if (typeof port !== "number" && typeof port !== "string") throw expected("options.port", "a number", port);
   const { maxWarningsPerMinute, ...limits } = checkLimits(options.limits ?? {});
+  const allowedOrigins = checkOrigins(options.allowedOrigins);
   return {
     port: options.port,
     logger: checkLogger(options.logger ?? undefined),
     maxWarningsPerMinute,
+    allowedOrigins,
+    closeTimeoutMs: limits.closeTimeoutMs ?? CLOSE_TIMEOUT_MS,
     native: {
       authTokens: tokensOf(options),
+      ...(allowedOrigins === undefined ? {} : { allowedOrigins: [...allowedOrigins] }),
       heartbeatTimeoutMs: milliseconds(options, "heartbeatTimeoutMs"),
       heartbeatIntervalMs: milliseconds(options, "heartbeatIntervalMs"),
       healthCheckIntervalMs: milliseconds(options, "healthCheckIntervalMs"),
@@ -95,6 +106,19 @@ function checkLogger(logger: unknown): WorkerServerLogger | undefined {
     return logger as WorkerServerLogger | undefined;
   }
   throw expected("options.logger", "an object with the methods debug, info, warn and error", logger);
+}
+
+function checkOrigins(origins: unknown): AllowedOrigins | undefined {
+  if (origins === undefined || origins === "*") return origins;
+  const what = '"*" or an array of origins such as "https://example.com"';
+  if (!Array.isArray(origins)) throw expected("options.allowedOrigins", what, origins);
+  return new Set(
+    origins.map((origin: unknown, at) => {
+      const normalized = typeof origin === "string" ? normalizedOrigin(origin) : undefined;
+      if (normalized !== undefined) return normalized;
+      throw expected(`options.allowedOrigins[${at}]`, 'an origin such as "https://example.com"', origin);
+    }),
+  );
 }
 
 function checkHealthPath(healthPath: unknown): { healthPath?: string } {

@@ -98,6 +98,13 @@ export interface WorkerServerOptions {
   authToken?: string;
   /** Several tokens, of which a worker must show one; instead of `authToken`, for changing tokens without a gap. */
   authTokens?: readonly string[];
+  /**
+   * Origins of the web pages that may open WebSockets, such as `"https://example.com"`; `"*"`: all pages. It rules workers
+   * and endpoints, with and without a token; an upgrade whose `Origin` is not accepted gets 403. Programs send no `Origin`
+   * and are always let in. Default: with a token all pages, since the token decides; without, pages of this machine
+   * (loopback) and of the host that the request names; endpoints all pages.
+   */
+  allowedOrigins?: readonly string[] | "*";
   /** Age in milliseconds beyond which a worker without heartbeat is unhealthy; three times that: presumed dead. Default 60,000. */
   heartbeatTimeoutMs?: number;
   /** Milliseconds between two checks for silent workers. Default 10,000. */
@@ -234,6 +241,8 @@ export interface ServerStats {
   connectionsAccepted: number;
   /** Connections closed at once because of `maxConnections`. */
   connectionsRefused: number;
+  /** Upgrades refused because the web page's origin is not accepted. */
+  originsRefused: number;
   /** Registrations refused for their token. */
   tokensRefused: number;
   /** Registrations refused for their content: invalid, or beyond a limit. */
@@ -297,5 +306,11 @@ export type WorkerMessageHandler<T = any> = (worker: WorkerInfo, message: T) => 
  */
 export type HttpRequestHandler = (req: IncomingMessage, res: ServerResponse) => Promise<boolean>;
 
-/** Takes a WebSocket that was opened at an endpoint's path. */
-export type WebSocketConnectionHandler = (ws: WebSocket) => void;
+/**
+ * Takes a WebSocket that was opened at an endpoint's path. The server also passes the request that opened it, which the
+ * type of `addWebSocketEndpoint` has; here it may be left out, so that handlers written for one argument fit.
+ */
+export type WebSocketConnectionHandler = {
+  // A method's parameters are compared in both directions, so handlers that require the request fit, too.
+  handler(ws: WebSocket, request?: IncomingMessage): void;
+}["handler"];

@@ -1,3 +1,5 @@
+import type { IncomingMessage } from "node:http";
+import type { WebSocket } from "ws";
 import { Application } from "./application.js";
 import { dispatch } from "./dispatch/dispatch.js";
 import { snapshotOf } from "./dispatch/snapshot.js";
@@ -23,7 +25,6 @@ import type {
   HttpRequestHandler,
   ServerStats,
   StopOptions,
-  WebSocketConnectionHandler,
   WorkerConnectedHandler,
   WorkerDisconnectedHandler,
   WorkerInfo,
@@ -81,7 +82,7 @@ export class WorkerServer {
     this.#logger = new Logger(this.#options.logger, this.#options.maxWarningsPerMinute);
     const home = { number: this.#native.number, view, logger: this.#logger };
     this.#fleet = new Fleet(home);
-    this.#http = new HttpGateway(home);
+    this.#http = new HttpGateway(home, this.#options);
     this.#healthCheck = new HealthCheck(home, this.#fleet, this.#options.native.heartbeatTimeoutMs);
     this.pool = new SessionPool(this.#fleet, this.#healthCheck);
     this.#application = new Application(this.#logger, (requestId) =>
@@ -297,10 +298,11 @@ export class WorkerServer {
   }
 
   /**
-   * Serves WebSockets whose request target is exactly `path`; they are sockets of the `ws` package and no workers. The
-   * same path again replaces the handler. `stop` closes them and forgets the endpoint.
+   * Serves WebSockets whose request target is `path`, with or without a query; an endpoint at exactly the target goes
+   * first. The sockets are those of the `ws` package and no workers. `handler` also gets Node's request. The same path
+   * again replaces the handler. `stop` closes the sockets and forgets the endpoint.
    */
-  addWebSocketEndpoint(path: string, handler: WebSocketConnectionHandler): void {
+  addWebSocketEndpoint(path: string, handler: (ws: WebSocket, request: IncomingMessage) => void): void {
     this.#http.addEndpoint(path, handler);
   }
 
@@ -316,11 +318,14 @@ export class WorkerServer {
 
   /** What the server has counted: connections, refusals by reason, bytes dropped, and how late the event loop is. */
   stats(): ServerStats {
-    const { connections, messagesInvalid, ...rest } = JSON.parse(binding.stats(this.#native.number));
+    const { connections, originsRefused, messagesInvalid, ...rest } = JSON.parse(
+      binding.stats(this.#native.number),
+    );
     return {
       connections,
       inFlight: this.#fleet.inFlight,
       ...rest,
+      originsRefused: originsRefused + this.#http.originsRefused,
       messagesInvalid: messagesInvalid + this.#application.messagesInvalid,
       messagesUnhandled: this.#application.messagesUnhandled,
     };

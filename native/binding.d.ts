@@ -155,6 +155,8 @@ export interface NativeLimits {
 export interface NativeServerOptions {
   /** Tokens of which a worker must show one; empty: none is needed. */
   authTokens: Array<string>
+  /** Origins of web pages that may connect; `["*"]`: all. Absent: see `ServerOptions`. */
+  allowedOrigins?: Array<string>
   /** In milliseconds. */
   heartbeatTimeoutMs: number
   /** In milliseconds. */

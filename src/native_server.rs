@@ -5,7 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use napi::{JsValue, bindgen_prelude::*};
 use napi_derive::napi;
 use worker_server::{
-    Address, EventQueue, Fleet, ListenError, ServerOptions, core::auth::TokenVerifier,
+    Address, EventQueue, Fleet, ListenError, ServerOptions,
+    core::{auth::TokenVerifier, origin::AllowedOrigins},
 };
 
 use crate::{
@@ -22,6 +23,8 @@ use crate::{
 pub struct NativeServerOptions {
     /// Tokens of which a worker must show one; empty: none is needed.
     pub auth_tokens: Vec<String>,
+    /// Origins of web pages that may connect; `["*"]`: all. Absent: see `ServerOptions`.
+    pub allowed_origins: Option<Vec<String>>,
     /// In milliseconds.
     pub heartbeat_timeout_ms: f64,
     /// In milliseconds.
@@ -62,6 +65,7 @@ impl NativeServer {
         let tokens = &options.auth_tokens;
         let options = ServerOptions {
             tokens: (!tokens.is_empty()).then(|| TokenVerifier::new(tokens)),
+            allowed_origins: options.allowed_origins.map(allowed_origins),
             heartbeat_timeout_ms: options.heartbeat_timeout_ms,
             heartbeat_interval_ms: options.heartbeat_interval_ms,
             health_check_interval_ms: options.health_check_interval_ms,
@@ -152,6 +156,13 @@ impl NativeServer {
         };
         fleets::with(self.number, body)
             .unwrap_or_else(|| Err(errors::failure("the server is gone")))
+    }
+}
+
+fn allowed_origins(origins: Vec<String>) -> AllowedOrigins {
+    match origins.as_slice() {
+        [all] if all == "*" => AllowedOrigins::Any,
+        _ => AllowedOrigins::listed(origins),
     }
 }
 

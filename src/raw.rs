@@ -405,6 +405,7 @@ fn stats(call: &Call) -> Option<Value> {
         ("connectionsAccepted", stats.connections_accepted),
         ("connectionsRefused", stats.connections_refused),
         ("tokensRefused", stats.tokens_refused),
+        ("originsRefused", stats.origins_refused),
         ("registrationsRefused", stats.registrations_refused),
         ("registrationTimeouts", stats.registration_timeouts),
         ("requestHeadTimeouts", stats.request_head_timeouts),

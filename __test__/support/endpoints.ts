@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { WebSocket } from "ws";
-import type { WebSocketConnectionHandler, WorkerServer } from "../../index.js";
+import type { WebSocketConnectionHandler, WorkerServer, WorkerServerLimits } from "../../index.js";
 import { type RecordingLogger, startServer } from "./test-server";
 
 const clients = new Set<WebSocket>();
@@ -31,8 +31,9 @@ export async function openEndpoint({
   path = "/live",
   protocols = [] as string[],
   onOpen = (() => {}) as WebSocketConnectionHandler,
+  limits = {} as WorkerServerLimits,
 } = {}): Promise<OpenEndpoint> {
-  const started = await startServer();
+  const started = await startServer({ limits });
   const calls: unknown[][] = [];
   const opened = new Promise<WebSocket>((resolve) => {
     started.server.addWebSocketEndpoint(path, (...args) => {

@@ -1,6 +1,6 @@
 //! Pure logic of a worker server: what a worker's text frames mean and what is
-//! answered ([`protocol`]), which worker gets the next request ([`pool`]), and
-//! who may register ([`auth`]).
+//! answered ([`protocol`]), which worker gets the next request ([`pool`]), which
+//! tokens ([`auth`]) and web pages ([`origin`]) are accepted.
 //!
 //! Nothing here opens a socket, spawns a task or reads a clock: text and times
 //! come in as arguments, decisions and bytes go out.
@@ -8,5 +8,6 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod origin;
 pub mod pool;
 pub mod protocol;

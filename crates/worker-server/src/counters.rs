@@ -27,6 +27,7 @@ impl Counter {
 pub(crate) struct Counters {
     pub(crate) connections_accepted: Counter,
     pub(crate) connections_refused: Counter,
+    pub(crate) origins_refused: Counter,
     pub(crate) tokens_refused: Counter,
     pub(crate) registrations_refused: Counter,
     pub(crate) registration_timeouts: Counter,
@@ -67,6 +68,8 @@ pub struct Stats {
     pub connections_accepted: u64,
     /// Streams closed at once because of [`Limits::connections`](crate::Limits::connections).
     pub connections_refused: u64,
+    /// Upgrades refused because the origin of the web page is not accepted.
+    pub origins_refused: u64,
     /// Registrations refused for their token.
     pub tokens_refused: u64,
     /// Registrations refused for their content.

@@ -61,7 +61,7 @@ pub enum Event {
     Refused {
         /// The reason.
         refusal: Refusal,
-        /// The operating system's words, if it was its refusal.
+        /// The operating system's words if it was its refusal; the origin of a foreign page.
         error: Option<Text>,
     },
     /// A registration was refused for its token; the id as JSON text, if there was one. Told ten times
@@ -146,6 +146,8 @@ pub enum Refusal {
     RegistrationTimeout,
     /// A request head did not arrive in time.
     RequestHeadTimeout,
+    /// A web page whose origin is not accepted asked for a WebSocket. The event has the origin.
+    ForeignOrigin,
 }
 
 #[derive(Debug, Default)]

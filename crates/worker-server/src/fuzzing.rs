@@ -1,6 +1,8 @@
 //! What the targets in `fuzz/` reach of what is not public. Only with the feature `fuzzing`, and no
 //! part of the API.
 
+use worker_core::origin::is_local_or_same_host;
+
 use crate::{
     limits::Limits,
     routes::Routes,
@@ -72,6 +74,8 @@ pub enum Head {
         /// Whether the connection goes on.
         keep_alive: bool,
     },
+    /// An upgrade by a page of a foreign origin.
+    ForeignOrigin,
     /// Left to the owner.
     Other,
 }
@@ -80,10 +84,11 @@ pub enum Head {
 pub fn classify_head(bytes: &[u8]) -> Head {
     let routes = Routes::new(Some(HEALTH_PATH));
     routes.set_endpoint(ENDPOINT.to_owned(), true);
-    match upgrade::classify(bytes, &Limits::default(), &routes) {
+    match upgrade::classify(bytes, &Limits::default(), &routes, is_local_or_same_host) {
         None => Head::Incomplete,
         Some(Kind::Worker { len, .. }) => Head::Worker { len },
         Some(Kind::Native { len, keep_alive, .. }) => Head::Native { len, keep_alive },
+        Some(Kind::ForeignOrigin(_)) => Head::ForeignOrigin,
         Some(Kind::Other) => Head::Other,
     }
 }

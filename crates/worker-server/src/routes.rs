@@ -43,13 +43,14 @@ impl Routes {
 
     /// The native route of a request target, whose query does not matter.
     pub(crate) fn native(&self, target: &str) -> Option<Route> {
-        let path = target.split('?').next().unwrap_or_default();
-        self.native.get(path).copied()
+        self.native.get(path_of(target)).copied()
     }
 
-    /// Whether the owner serves WebSockets at exactly this target.
+    /// Whether the owner serves WebSockets at this target, or at its path.
     pub(crate) fn is_endpoint(&self, target: &str) -> bool {
-        self.endpoints.read().is_ok_and(|endpoints| endpoints.contains(target))
+        self.endpoints.read().is_ok_and(|endpoints| {
+            endpoints.contains(target) || endpoints.contains(path_of(target))
+        })
     }
 
     pub(crate) fn set_endpoint(&self, target: String, present: bool) {
@@ -61,6 +62,11 @@ impl Routes {
             endpoints.remove(&target);
         }
     }
+}
+
+/// A request target without its query.
+fn path_of(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
 }
 
 /// Numbers of the owner's that others may read.
@@ -106,11 +112,16 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_match_the_exact_target() {
+    fn an_endpoint_has_its_exact_target_and_its_path_with_any_query() {
         let routes = Routes::new(None);
         routes.set_endpoint("/live".to_owned(), true);
-        assert!(routes.is_endpoint("/live"));
-        assert!(!routes.is_endpoint("/live?x"));
+        routes.set_endpoint("/odd?x".to_owned(), true);
+        for target in ["/live", "/live?", "/live?token=1", "/odd?x"] {
+            assert!(routes.is_endpoint(target), "{target}");
+        }
+        for target in ["/live/", "/Live", "/odd", "/odd?y", "http://h/live"] {
+            assert!(!routes.is_endpoint(target), "{target}");
+        }
         routes.set_endpoint("/live".to_owned(), false);
         assert!(!routes.is_endpoint("/live"));
     }

@@ -15,7 +15,11 @@ use tokio::{
     sync::{Notify, watch},
     time::{Instant, timeout, timeout_at},
 };
-use worker_core::auth::TokenVerifier;
+use worker_core::{
+    auth::TokenVerifier,
+    origin::{AllowedOrigins, is_local_or_same_host},
+    protocol::SHUTTING_DOWN,
+};
 
 use crate::{
     backlog::BacklogBounds,
@@ -51,6 +55,9 @@ const NOTICE_INTERVAL: Duration = Duration::from_secs(1);
 pub struct ServerOptions {
     /// Who may register; `None`: everybody.
     pub tokens: Option<TokenVerifier>,
+    /// Which web pages may connect. `None`: with tokens every page; without, pages of this machine and
+    /// of the host that the request names.
+    pub allowed_origins: Option<AllowedOrigins>,
     /// Told to workers as the deadline of their next heartbeat, in milliseconds from now.
     pub heartbeat_timeout_ms: f64,
     /// Told to workers as the pace of heartbeats, in milliseconds.
@@ -107,6 +114,14 @@ impl Shared {
         }
     }
 
+    /// Whether a page of that origin may connect as a worker.
+    pub(crate) fn accepts_origin(&self, origin: &str, host: &str) -> bool {
+        match &self.options.allowed_origins {
+            Some(allowed) => allowed.accepts(origin),
+            None => self.requires_token() || is_local_or_same_host(origin, host),
+        }
+    }
+
     /// Counts for registrations from now on; who is registered stays.
     pub(crate) fn set_tokens(&self, tokens: TokenVerifier) {
         *lock(&self.tokens) = Some(tokens);
@@ -145,6 +160,7 @@ impl Shared {
             owner_lag_ms: self.events.owner_lag().as_millis() as u64,
             connections_accepted: counters.connections_accepted.get(),
             connections_refused: counters.connections_refused.get(),
+            origins_refused: counters.origins_refused.get(),
             tokens_refused: counters.tokens_refused.get(),
             registrations_refused: counters.registrations_refused.get(),
             registration_timeouts: counters.registration_timeouts.get(),
@@ -185,6 +201,13 @@ impl Shared {
     /// Every open WebSocket connection.
     pub(crate) fn connections(&self) -> MutexGuard<'_, HashMap<u64, Arc<Connection>>> {
         lock(&self.connections)
+    }
+
+    /// Begins the closing handshake with every connection that has not begun it.
+    fn close_all(&self) {
+        for connection in lock(&self.connections).values() {
+            connection.close(SHUTTING_DOWN.code, SHUTTING_DOWN.reason);
+        }
     }
 
     fn terminate_all(&self) {
@@ -355,12 +378,14 @@ impl Server {
         Ok(port)
     }
 
-    /// Stops listening; connections may end by themselves within `grace`, then they are dropped.
+    /// Stops listening and closes all connections, registered or not, with 1001. Those that have not
+    /// ended within `grace` are dropped.
     /// [`Event::Stopped`] tells when the last is gone. False: nothing was running.
     pub fn shutdown(&mut self, runtime: &Handle, grace: Duration) -> bool {
         let Some(run) = self.run.take() else { return false };
         run.enter(Stage::Stopping);
         self.shared.registry.clear();
+        self.shared.close_all();
         let shared = Arc::clone(&self.shared);
         runtime.spawn(async move {
             let deadline = Instant::now() + grace;

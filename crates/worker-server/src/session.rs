@@ -11,7 +11,7 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep_until, timeout};
-use worker_core::protocol::CloseReason;
+use worker_core::protocol::{CloseReason, SHUTTING_DOWN};
 
 use crate::{
     connection::{CloseInfo, Connection},
@@ -80,6 +80,9 @@ fn open(
     if run.is_terminating() {
         // Too late to be among those that the end of the run terminates.
         connection.terminate();
+    } else if !run.is_running() {
+        // Too late to be among those that the end of the run closes.
+        connection.close(SHUTTING_DOWN.code, SHUTTING_DOWN.reason);
     }
     (stream, early, connection)
 }

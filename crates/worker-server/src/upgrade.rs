@@ -22,6 +22,12 @@ use crate::{
 /// Most heads fit into this.
 const READ_BYTES: usize = 1024;
 
+/// The answer to a page whose origin is not accepted.
+const FORBIDDEN: &str = "HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\
+     Content-Type: text/html\r\nContent-Length: 9\r\n\r\nForbidden";
+/// Longest origin that is logged, in bytes.
+const LOGGED_ORIGIN_BYTES: usize = 256;
+
 /// What an accepted stream turned out to be.
 pub(crate) enum Upgraded {
     /// A worker's, which has been told so.
@@ -64,6 +70,13 @@ pub(crate) async fn find_out(
                 }
                 is_kept_alive = true;
             }
+            Ok(Ok(Some(Kind::ForeignOrigin(origin)))) => {
+                shared.counters.origins_refused.increment();
+                let refusal = Refusal::ForeignOrigin;
+                shared.events.push(Event::Refused { refusal, error: Some(origin.into()) });
+                write_answer(&stream, FORBIDDEN.as_bytes(), &shared, &run).await;
+                return None;
+            }
             Ok(Ok(Some(Kind::Other))) => return Some(Upgraded::Bridged(stream, bytes)),
             Ok(Ok(None) | Err(_)) => return None,
             // Idle since its last answer: nothing is late.
@@ -96,6 +109,9 @@ pub(crate) enum Kind {
     Worker { answer: String, len: usize },
     /// A request for a native route.
     Native { route: Route, head_only: bool, keep_alive: bool, len: usize },
+    /// A well-formed upgrade of a worker by a page whose origin (cut to a length that can be logged)
+    /// is not accepted.
+    ForeignOrigin(String),
     /// Everything else, also what is malformed: the owner knows the right refusal.
     Other,
 }
@@ -108,7 +124,9 @@ async fn read_head(
 ) -> io::Result<Option<Kind>> {
     loop {
         if !bytes.is_empty()
-            && let Some(kind) = classify(bytes, shared.limits(), &shared.routes)
+            && let Some(kind) = classify(bytes, shared.limits(), &shared.routes, |origin, host| {
+                shared.accepts_origin(origin, host)
+            })
         {
             return Ok(Some(kind));
         }
@@ -138,7 +156,12 @@ fn poll_read(
 }
 
 /// `None`: the head is incomplete.
-pub(crate) fn classify(bytes: &[u8], limits: &Limits, routes: &Routes) -> Option<Kind> {
+pub(crate) fn classify(
+    bytes: &[u8],
+    limits: &Limits,
+    routes: &Routes,
+    accepts_origin: impl Fn(&str, &str) -> bool,
+) -> Option<Kind> {
     let mut headers = vec![httparse::EMPTY_HEADER; limits.request_headers.min(32)];
     loop {
         let mut request = httparse::Request::new(&mut headers);
@@ -151,7 +174,7 @@ pub(crate) fn classify(bytes: &[u8], limits: &Limits, routes: &Routes) -> Option
                 return Some(if len > limits.request_head_bytes || has_bare_line_feed(head) {
                     Kind::Other
                 } else {
-                    kind_of(&request, len, routes)
+                    kind_of(&request, len, routes, accepts_origin)
                 });
             }
             Err(httparse::Error::TooManyHeaders) if headers.len() < limits.request_headers => {
@@ -163,7 +186,12 @@ pub(crate) fn classify(bytes: &[u8], limits: &Limits, routes: &Routes) -> Option
     }
 }
 
-fn kind_of(request: &httparse::Request<'_, '_>, len: usize, routes: &Routes) -> Kind {
+fn kind_of(
+    request: &httparse::Request<'_, '_>,
+    len: usize,
+    routes: &Routes,
+    accepts_origin: impl Fn(&str, &str) -> bool,
+) -> Kind {
     let target = request.path.unwrap_or_default();
     let headers = Headers(request.headers);
     if !is_target(target) {
@@ -171,7 +199,12 @@ fn kind_of(request: &httparse::Request<'_, '_>, len: usize, routes: &Routes) -> 
     }
     if headers.has("upgrade") {
         return match worker_answer(request) {
-            Some(answer) if !routes.is_endpoint(target) => Kind::Worker { answer, len },
+            Some(answer) if !routes.is_endpoint(target) => {
+                match headers.foreign_origin(accepts_origin) {
+                    None => Kind::Worker { answer, len },
+                    Some(origin) => Kind::ForeignOrigin(origin),
+                }
+            }
             _ => Kind::Other,
         };
     }
@@ -237,6 +270,16 @@ impl<'a> Headers<'a> {
             .flat_map(|value| value.split(','))
             // As Node reads it: a tab is part of the value.
             .any(|value| value.trim_matches(' ').eq_ignore_ascii_case(token))
+    }
+
+    /// The origin of the page that sends the request, unless `accepts` (called with origin and host)
+    /// accepts it. Several origins are none that could be accepted.
+    fn foreign_origin(&self, accepts: impl Fn(&str, &str) -> bool) -> Option<String> {
+        let first = self.values("origin").next()?;
+        let host = self.only("host").unwrap_or_default();
+        let is_accepted = self.only("origin").is_some_and(|origin| accepts(origin, host));
+        let shown = first.get(..LOGGED_ORIGIN_BYTES).unwrap_or(first);
+        (!is_accepted).then(|| String::from_utf8_lossy(shown).into_owned())
     }
 
     /// The value of a header that stands exactly once and is ASCII.
@@ -345,7 +388,9 @@ mod tests {
     fn classified(head: &str) -> Option<Kind> {
         let routes = Routes::new(Some("/healthz"));
         routes.set_endpoint("/live".to_owned(), true);
-        classify(head.as_bytes(), &Limits::default(), &routes)
+        classify(head.as_bytes(), &Limits::default(), &routes, |origin, host| {
+            (origin, host) == ("http://own", "x")
+        })
     }
 
     fn is_worker(extra: &[&str]) -> bool {
@@ -363,6 +408,23 @@ mod tests {
              Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: b\r\n\r\n"
         );
         assert!(is_worker(&["Sec-WebSocket-Version: 8"]));
+    }
+
+    #[test]
+    fn refuses_a_page_whose_origin_is_not_accepted() {
+        assert!(is_worker(&["Origin: http://own"]));
+        let refused = |lines: &[&str]| match kind(lines) {
+            Some(Kind::ForeignOrigin(origin)) => origin,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(&["Origin: http://foreign"]), "http://foreign");
+        assert_eq!(refused(&["Origin:"]), "");
+        assert_eq!(refused(&["Origin: http://own+", "Origin: http://own+"]), "http://own");
+        assert_eq!(refused(&[&format!("Origin: {}", "o".repeat(300))]).len(), LOGGED_ORIGIN_BYTES);
+        let endpoint = "GET /live?x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Origin: http://foreign\r\n\r\n";
+        assert_eq!(classified(endpoint), Some(Kind::Other), "the owner decides at endpoints");
     }
 
     #[test]
@@ -423,7 +485,10 @@ mod tests {
         let limits = Limits { request_head_bytes: 200, request_headers: 8, ..Limits::default() };
         let routes = Routes::new(Some("/healthz"));
         let is_native = |head: &str| {
-            matches!(classify(head.as_bytes(), &limits, &routes), Some(Kind::Native { .. }))
+            matches!(
+                classify(head.as_bytes(), &limits, &routes, |_, _| false),
+                Some(Kind::Native { .. })
+            )
         };
         let of_bytes = |len: usize| {
             let start = "GET /healthz HTTP/1.1\r\nHost: x\r\nX: ";
@@ -470,6 +535,7 @@ mod tests {
             )
         };
         assert_eq!(classified(&head("/live")), Some(Kind::Other));
-        assert!(matches!(classified(&head("/live?x")), Some(Kind::Worker { .. })));
+        assert_eq!(classified(&head("/live?x")), Some(Kind::Other));
+        assert!(matches!(classified(&head("/live/x")), Some(Kind::Worker { .. })));
     }
 }

@@ -84,19 +84,29 @@ async fn what_has_not_ended_within_the_grace_is_dropped() {
 }
 
 #[tokio::test]
-async fn lingering_connections_are_served_meanwhile() {
+async fn unregistered_connections_are_closed_as_workers_are() {
     let mut owner = Owner::with_limits(|_| ());
     let mut peer = Peer::connect(owner.port).await;
     assert_eq!(owner.events(1).await, ["opened"]);
     assert!(owner.shutdown(LONG));
+    assert_eq!(peer.frame().await, Frame::close(1001, "Server shutting down"));
     peer.text(r#"{"type":"late"}"#).await;
     assert_eq!(owner.find_message().await, r#"{"type":"late"}"#);
     peer.register("late").await;
-    owner.admit().await;
-    peer.acknowledged().await;
-    peer.close(1000, "").await;
+    peer.close(1001, "").await;
+    peer.end().await;
     drop(peer);
-    assert_eq!(owner.events(2).await, ["closed 1000 \"\" bound", "stopped"]);
+    assert_eq!(owner.events(2).await, ["closed 1001 \"\" unbound", "stopped"]);
+}
+
+#[tokio::test]
+async fn an_unregistered_connection_that_does_not_answer_is_ended_after_the_close_timeout() {
+    let mut owner = Owner::with_limits(|limits| limits.close_timeout = SHORT);
+    let _silent = Peer::connect(owner.port).await;
+    assert_eq!(owner.events(1).await, ["opened"]);
+    assert!(owner.shutdown(LONG));
+    assert_eq!(owner.events(2).await, ["closed 1006 \"\" unbound", "stopped"]);
+    assert_eq!(owner.fleet.stats().close_timeouts, 1);
 }
 
 #[tokio::test]

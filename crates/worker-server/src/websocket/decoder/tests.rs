@@ -326,7 +326,10 @@ fn the_limit_can_be_raised() {
     assert_eq!(decode_with(&mut decoder, [&frame(FIN | TEXT, "abc")[..]]).1, None);
     decoder.set_max_message(4);
     assert_eq!(decode_with(&mut decoder, [&frame(FIN | TEXT, "abcd")[..]]).1, None);
-    assert_eq!(decode_with(&mut decoder, [&frame(FIN | TEXT, "abcde")[..]]).1, Some(ProtocolError::TooLarge));
+    assert_eq!(
+        decode_with(&mut decoder, [&frame(FIN | TEXT, "abcde")[..]]).1,
+        Some(ProtocolError::TooLarge)
+    );
 }
 
 #[test]
