@@ -89,7 +89,7 @@ test("an invalid registration is refused and the socket closed", async () => {
 
   worker.send(registration({ capabilities: null }));
 
-  expect((await worker.next()).error).toBe("Invalid registration message");
+  expect((await worker.next()).error).toBe("capabilities: expected an object, got null");
   expect(await worker.closed).toEqual({ code: 4002, reason: "Invalid registration" });
 });
 

@@ -267,15 +267,15 @@ describe("an invalid registration", () => {
 
     socket.receive(registration(overrides));
 
-    expect(socket.sent).toEqual([
-      '{"type":"worker_registration_ack","success":false,"error":"Invalid registration message"}',
-    ]);
+    const { error, ...answer } = JSON.parse(socket.sent[0]!);
+    expect(answer).toEqual({ type: "worker_registration_ack", success: false });
+    expect(error).toMatch(/^(workerId|workerName|capabilities)\S*: expected .+, got .+$/);
     expect(socket.closes).toEqual([[4002, "Invalid registration"]]);
     expect(linesSince(stage, before)).toEqual([
       [
         "warn",
         "Invalid registration message from worker",
-        { workerId: "workerId" in overrides ? overrides.workerId : "worker-1" },
+        { workerId: "workerId" in overrides ? overrides.workerId : "worker-1", error },
       ],
     ]);
     expect(stage.pool.getCount()).toBe(0);

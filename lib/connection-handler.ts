@@ -3,7 +3,7 @@ import { Application, parseMessage, type TypedMessage } from "./application.js";
 import { settlementOf, type SettlementFactory } from "./dispatch/settlement.js";
 import { errorMessage, Logger } from "./logger.js";
 import { PeerLog } from "./peer-log.js";
-import { isValidRegistration } from "./registration.js";
+import { invalidRegistration } from "./registration.js";
 import { safeCompare } from "./safe-compare.js";
 import { closeSocket, CLOSING, sendText, textOf } from "./sockets.js";
 import type {
@@ -169,9 +169,10 @@ export class ConnectionHandler {
       this.#logger.warn("Worker registration rejected: invalid auth token", { workerId });
       return this.#refuse(connection, "Invalid authentication token", 4001, "Authentication failed");
     }
-    if (!isValidRegistration(message)) {
-      this.#logger.warn("Invalid registration message from worker", { workerId });
-      return this.#refuse(connection, "Invalid registration message", 4002, "Invalid registration");
+    const error = invalidRegistration(message);
+    if (error !== undefined) {
+      this.#logger.warn("Invalid registration message from worker", { workerId, error });
+      return this.#refuse(connection, error, 4002, "Invalid registration");
     }
     if (connection.workerId !== undefined && connection.workerId !== workerId) {
       this.#release(connection, REPLACED);

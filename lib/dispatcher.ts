@@ -119,7 +119,7 @@ export class Dispatcher {
       case EventKind.TokenRefused:
         return this.#logger.warn("Worker registration rejected: invalid auth token", workerIdOf(text));
       case EventKind.RegistrationRefused:
-        return this.#logger.warn("Invalid registration message from worker", workerIdOf(text));
+        return this.#logger.warn("Invalid registration message from worker", refusalOf(text));
       case EventKind.Registered:
         return this.#registered(this.#fleet.at(subject), text ?? "");
       case EventKind.MessageDropped:
@@ -199,6 +199,12 @@ export class Dispatcher {
     if (session === undefined) return;
     this.#logger.warn("Worker does not read, message dropped", { workerId: session.id });
   }
+}
+
+/** The log context of a refused registration, which came as JSON text. */
+function refusalOf(json: string | undefined): { workerId: unknown; error: unknown } {
+  const { workerId, error } = JSON.parse(json ?? "{}");
+  return { workerId, error };
 }
 
 /** The log context for an id that came as JSON text. */

@@ -32,7 +32,8 @@ async function expectUnharmed({ server, bystander }: Scene): Promise<void> {
   expect(await bystander.next()).toStrictEqual({ type: "still there?" });
 }
 
-const REFUSAL = '{"type":"worker_registration_ack","success":false,"error":"Invalid registration message"}';
+const REFUSAL =
+  /^\{"type":"worker_registration_ack","success":false,"error":"(workerId|workerName|capabilities)\S*: expected [^\n]+, got [^\n]+"\}$/;
 
 const invalidRegistrations: [string, Record<string, unknown>][] = [
   ["no capabilities", { capabilities: undefined }],
@@ -72,7 +73,7 @@ describe("an invalid registration", () => {
 
       worker.send(registration(overrides));
 
-      expect(await worker.nextText()).toBe(REFUSAL);
+      expect(await worker.nextText()).toMatch(REFUSAL);
       expect(await worker.closed).toStrictEqual({ code: 4002, reason: "Invalid registration" });
       expect(stage.server.getWorkerCount()).toBe(1);
       await expectUnharmed(stage);
@@ -88,7 +89,7 @@ describe("an invalid registration", () => {
         '"capabilities":{"models":[],"maxConcurrentRequests":1e999}}',
     );
 
-    expect(await worker.nextText()).toBe(REFUSAL);
+    expect(await worker.nextText()).toMatch(REFUSAL);
   });
 
   test("is refused if it consists of its type alone", async () => {
@@ -97,7 +98,7 @@ describe("an invalid registration", () => {
 
     worker.send({ type: "worker_registration" });
 
-    expect(await worker.nextText()).toBe(REFUSAL);
+    expect(await worker.nextText()).toMatch(REFUSAL);
   });
 
   test("is warned about once, with the worker id, and calls no handler", async () => {
@@ -117,7 +118,7 @@ describe("an invalid registration", () => {
       {
         level: "warn",
         message: "Invalid registration message from worker",
-        rest: [{ workerId: "worker-1" }],
+        rest: [{ workerId: "worker-1", error: "capabilities: expected an object, got null" }],
       },
       {
         level: "debug",
@@ -154,7 +155,7 @@ describe("an invalid registration", () => {
       "the server notices the close",
     );
 
-    expect(await worker.nextText()).toBe(REFUSAL);
+    expect(await worker.nextText()).toMatch(REFUSAL);
     expect(worker.unread).toBe(0);
     expect(connected).toStrictEqual([]);
     expect(messages).toStrictEqual([]);

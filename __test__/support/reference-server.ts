@@ -17,6 +17,7 @@ import {
   type WorkerServerOptions,
   toWorkerInfo,
 } from "../../index.js";
+import { invalidRegistration } from "../../dist/registration.js";
 import { ReferencePool, connectedWorker, unknownInfo } from "./reference-pool";
 import { isValidRegistration } from "./reference-validation";
 
@@ -50,8 +51,8 @@ interface Peer {
 
 /**
  * The specification, sections 2 to 12, as a small honest server on `node:http` and `ws`, with the hardenings that
- * docs/migrating.md lists. It is there to be compared with: it shares nothing with the package but `toWorkerInfo` and
- * the names of the states, and has neither limits of size nor deadlines.
+ * docs/migrating.md lists. It is there to be compared with: it shares nothing with the package but `toWorkerInfo`, the
+ * names of the states and the words of refusals, and has neither limits of size nor deadlines.
  */
 export class ReferenceServer implements ServerApi {
   readonly #options: WorkerServerOptions;
@@ -114,7 +115,7 @@ export class ReferenceServer implements ServerApi {
 
   async #shutDown(graceMs: number): Promise<void> {
     clearInterval(this.#healthTimer);
-    for (const { websocket } of this.#pool.workers.values()) websocket.close(1001, "Server shutting down");
+    for (const { socket } of this.#peers) socket.close(1001, "Server shutting down");
     this.#pool.workers.clear();
     for (const socket of this.#endpointSockets) socket.close(1001, "Server shutting down");
     this.#endpoints.clear();
@@ -271,8 +272,10 @@ export class ReferenceServer implements ServerApi {
       return refuse(peer, "Invalid authentication token", 4001, "Authentication failed");
     }
     if (!isValidRegistration(message)) {
-      this.#log("warn", "Invalid registration message from worker", { workerId });
-      return refuse(peer, "Invalid registration message", 4002, "Invalid registration");
+      // In the words of the package, which the tests of registrations hold.
+      const error = invalidRegistration(message);
+      this.#log("warn", "Invalid registration message from worker", { workerId, error });
+      return refuse(peer, error ?? "accepted by the package", 4002, "Invalid registration");
     }
     if (peer.worker !== undefined && peer.worker.id !== workerId) {
       this.#disconnect(peer.worker, 4003, "Replaced by new connection");

@@ -56,7 +56,9 @@ fn describe(owned: &mut Owned, event: Event) -> ([f64; 4], Option<Text>) {
             (Kind::Refused, f64::from(refusal as u8), 0, false, error)
         }
         Event::TokenRefused(id) => (Kind::TokenRefused, -1.0, 0, false, id),
-        Event::RegistrationRefused(id) => (Kind::RegistrationRefused, -1.0, 0, false, id),
+        Event::RegistrationRefused(context) => {
+            (Kind::RegistrationRefused, -1.0, 0, false, Some(context))
+        }
         Event::Registered { connection, registration, visible, replaces, .. } => {
             owned.registering = Some((connection, registration.capabilities));
             let old = replaces.as_deref().map_or(-1.0, slot);

@@ -67,8 +67,9 @@ pub enum Event {
     /// A registration was refused for its token; the id as JSON text, if there was one. Told ten times
     /// per connection at most.
     TokenRefused(Option<Text>),
-    /// A registration was refused for its content; the id as JSON text, if there was one.
-    RegistrationRefused(Option<Text>),
+    /// A registration was refused for its content; what a log may show of it, as the JSON text of an
+    /// object: `error` and, if there was one, `workerId`.
+    RegistrationRefused(Text),
     /// A worker registered. Its acknowledgement waits (briefly) for [`Fleet::acknowledge`].
     ///
     /// [`Fleet::acknowledge`]: crate::Fleet::acknowledge

@@ -12,8 +12,6 @@ use worker_server::{
 
 const REFUSED_TOKEN: &str =
     r#"{"type":"worker_registration_ack","success":false,"error":"Invalid authentication token"}"#;
-const REFUSED: &str =
-    r#"{"type":"worker_registration_ack","success":false,"error":"Invalid registration message"}"#;
 
 fn with_tokens(tokens: &[&str]) -> Owner {
     with_tokens_and(tokens, |_| ())
@@ -70,19 +68,27 @@ async fn an_accepted_registration_is_told_and_acknowledged() {
 #[tokio::test]
 async fn a_refused_registration_is_answered_then_closed() {
     let mut owner = Owner::with_limits(|_| ());
+    let id = "workerId: expected a string, a number or a boolean, got";
     let bad = [
-        (r#"{"type":"worker_registration"}"#, "-"),
-        (r#"{"type":"worker_registration","workerId":null}"#, "null"),
-        (r#"{"type":"worker_registration","workerId":"w","capabilities":null}"#, r#""w""#),
+        ("", String::new(), format!("{id} nothing")),
+        (r#","workerId":null"#, r#""workerId":null,"#.to_owned(), format!("{id} null")),
+        (
+            r#","workerId":"w","capabilities":null"#,
+            r#""workerId":"w","#.to_owned(),
+            "capabilities: expected an object, got null".to_owned(),
+        ),
     ];
-    for (text, id) in bad {
+    for (members, id, error) in bad {
+        let text = format!(r#"{{"type":"worker_registration"{members}}}"#);
         let mut peer = Peer::connect(owner.port).await;
-        peer.text(text).await;
-        assert_eq!(peer.frame().await, Frame::text(REFUSED));
+        peer.text(&text).await;
+        let answer =
+            format!(r#"{{"type":"worker_registration_ack","success":false,"error":"{error}"}}"#);
+        assert_eq!(peer.frame().await, Frame::text(&answer));
         assert_eq!(peer.frame().await, Frame::close(4002, "Invalid registration"));
         peer.close(4002, "").await;
         peer.end().await;
-        let refused = format!("registration refused {id}");
+        let refused = format!(r#"registration refused {{{id}"error":"{error}"}}"#);
         let expected = ["opened", &refused, "closed 4002 \"\" unbound"];
         assert_eq!(owner.events(3).await, expected);
     }

@@ -4,7 +4,8 @@ use std::{collections::HashMap, ops::ControlFlow};
 
 use super::{
     json::{self, Kind},
-    registration::{InvalidRegistration, RegistrationLimits},
+    refusal::InvalidRegistration,
+    registration::RegistrationLimits,
     text,
 };
 
@@ -46,18 +47,28 @@ impl Capabilities {
         }
     }
 
-    /// Reads the capabilities of a registration, from valid JSON.
+    /// Reads the capabilities of a registration, from valid JSON. Errors do not show `token`.
     pub(crate) fn validated(
-        raw: &str,
+        raw: Option<&str>,
         bounds: &RegistrationLimits,
+        token: Option<&str>,
     ) -> Result<Self, InvalidRegistration> {
-        let parts = Parts::of(raw).ok_or(InvalidRegistration::CapabilitiesNotAnObject)?;
+        let not_an_object =
+            || InvalidRegistration::wrong_value("capabilities", "an object", raw, token);
+        let raw = raw.ok_or_else(not_an_object)?;
+        let parts = Parts::of(raw).ok_or_else(not_an_object)?;
         if json::depth(raw) > bounds.max_depth {
-            return Err(InvalidRegistration::TooDeep { limit: bounds.max_depth });
+            let (limit, unit) = (bounds.max_depth, "levels of nesting");
+            return Err(InvalidRegistration::beyond(
+                "capabilities",
+                limit,
+                unit,
+                "more".to_owned(),
+            ));
         }
         Ok(Self {
-            models: validated_models(parts.models, bounds)?,
-            max_concurrent_requests: validated_max(parts.max_concurrent_requests)?,
+            models: validated_models(parts.models, bounds, token)?,
+            max_concurrent_requests: validated_max(parts.max_concurrent_requests, token)?,
             concurrency_limits: limits(parts.concurrency_limits),
         })
     }
@@ -92,46 +103,64 @@ impl<'a> Parts<'a> {
 fn validated_models(
     raw: Option<&str>,
     bounds: &RegistrationLimits,
+    token: Option<&str>,
 ) -> Result<Vec<String>, InvalidRegistration> {
-    let raw = raw
-        .filter(|raw| Kind::of(raw) == Kind::Array)
-        .ok_or(InvalidRegistration::ModelsNotAnArray)?;
+    const FIELD: &str = "capabilities.models";
+    let not_an_array = || InvalidRegistration::wrong_value(FIELD, "an array", raw, token);
+    let list = raw.filter(|raw| Kind::of(raw) == Kind::Array).ok_or_else(not_an_array)?;
     let mut models = Vec::new();
-    let mut problem = InvalidRegistration::ModelsNotAnArray;
-    json::elements(raw, |model| {
+    let mut problem = None;
+    json::elements(list, |model| {
         if models.len() == bounds.max_models {
-            problem = InvalidRegistration::TooManyModels { limit: bounds.max_models };
+            let limit = bounds.max_models;
+            problem = Some(InvalidRegistration::beyond(FIELD, limit, "models", "more".to_owned()));
             return ControlFlow::Break(());
         }
         let Some(id) = model_id(model) else {
-            problem = InvalidRegistration::InvalidModel { index: models.len() };
+            problem = Some(invalid_model(models.len(), model, token));
             return ControlFlow::Break(());
         };
         models.push(id);
         ControlFlow::Continue(())
     })
-    .map_err(|json::Stopped| problem)?;
+    .map_err(|json::Stopped| problem.unwrap_or_else(not_an_array))?;
     Ok(models)
 }
 
-fn validated_max(raw: Option<&str>) -> Result<f64, InvalidRegistration> {
-    let Some(raw) = raw else {
+fn invalid_model(index: usize, raw: &str, token: Option<&str>) -> InvalidRegistration {
+    let field = format!("capabilities.models[{index}]");
+    if Kind::of(raw) == Kind::Object {
+        let id = model_id_json(raw);
+        return InvalidRegistration::wrong_value(format!("{field}.modelId"), "a string", id, token);
+    }
+    InvalidRegistration::wrong_value(field, "an object", Some(raw), token)
+}
+
+fn validated_max(raw: Option<&str>, token: Option<&str>) -> Result<f64, InvalidRegistration> {
+    const FIELD: &str = "capabilities.maxConcurrentRequests";
+    let Some(json) = raw else {
         return Ok(f64::NAN);
     };
-    let max = match Kind::of(raw) {
-        Kind::Number => json::number(raw),
+    let max = match Kind::of(json) {
+        Kind::Number => json::number(json),
         _ => f64::NAN,
     };
     if max.is_finite() && max >= 0.0 {
         Ok(max)
     } else {
-        Err(InvalidRegistration::InvalidMaxConcurrentRequests)
+        Err(InvalidRegistration::wrong_value(FIELD, "a number >= 0", raw, token))
     }
 }
 
 /// The `modelId` of one model; `None` unless the model is an object and its id
 /// a string. Lone surrogates become U+FFFD: the name still matches by the rest.
 fn model_id(raw: &str) -> Option<String> {
+    let id = model_id_json(raw);
+    id.filter(|raw| Kind::of(raw) == Kind::String).map(|raw| text::decode(raw).into_owned())
+}
+
+/// The JSON text of a model's `modelId`; `None` if it has none or is no object.
+fn model_id_json(raw: &str) -> Option<&str> {
     let mut id = None;
     json::members(raw, |key, value| {
         if text::spells(key, "modelId") {
@@ -140,7 +169,7 @@ fn model_id(raw: &str) -> Option<String> {
         ControlFlow::Continue(())
     })
     .ok()?;
-    id.filter(|raw| Kind::of(raw) == Kind::String).map(|raw| text::decode(raw).into_owned())
+    id
 }
 
 /// The limit per category; none unless `raw` is an object.

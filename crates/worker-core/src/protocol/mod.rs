@@ -12,6 +12,7 @@ mod classify;
 mod close;
 mod heartbeat;
 mod json;
+mod refusal;
 mod registration;
 mod text;
 mod worker_id;
@@ -25,7 +26,6 @@ pub use close::{
 };
 pub use heartbeat::Heartbeat;
 pub use json::is_valid as is_json;
-pub use registration::{
-    InvalidRegistration, Registration, RegistrationLimits, RegistrationRequest,
-};
+pub use refusal::InvalidRegistration;
+pub use registration::{Registration, RegistrationLimits, RegistrationRequest};
 pub use worker_id::WorkerId;

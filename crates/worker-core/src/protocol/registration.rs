@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Capabilities, WorkerId, json::Kind, text};
+use super::{Capabilities, InvalidRegistration, WorkerId, json::Kind, text};
 
 /// A registration as it came in: raw JSON text of the parts that matter,
 /// nothing checked yet.
@@ -37,54 +37,6 @@ pub struct Registration {
     pub capabilities: Capabilities,
 }
 
-/// Why a registration is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvalidRegistration {
-    /// The id is missing, null, an object or an array.
-    #[error("workerId: expected a string, a number or a boolean")]
-    MissingWorkerId,
-    /// The id is longer than allowed.
-    #[error("workerId: longer than {limit} bytes")]
-    WorkerIdTooLong {
-        /// What is allowed, in bytes.
-        limit: usize,
-    },
-    /// The name is longer than allowed.
-    #[error("workerName: longer than {limit} bytes")]
-    WorkerNameTooLong {
-        /// What is allowed, in bytes.
-        limit: usize,
-    },
-    /// The capabilities are missing, null or not an object.
-    #[error("capabilities: expected an object")]
-    CapabilitiesNotAnObject,
-    /// The capabilities hold more levels of arrays and objects than allowed.
-    #[error("capabilities: nested deeper than {limit} levels")]
-    TooDeep {
-        /// What is allowed.
-        limit: usize,
-    },
-    /// The models are missing or not an array.
-    #[error("capabilities.models: expected an array")]
-    ModelsNotAnArray,
-    /// There are more models than allowed.
-    #[error("capabilities.models: more than {limit} models")]
-    TooManyModels {
-        /// What is allowed.
-        limit: usize,
-    },
-    /// A model is not an object, or its id is not a string.
-    #[error("capabilities.models[{index}]: expected an object with a string modelId")]
-    InvalidModel {
-        /// Position of the model, from 0.
-        index: usize,
-    },
-    /// The maximum is there but is not a finite number of at least 0.
-    #[error("capabilities.maxConcurrentRequests: expected a finite number >= 0")]
-    InvalidMaxConcurrentRequests,
-}
-
 impl RegistrationRequest<'_> {
     /// Checks everything the pool depends on.
     ///
@@ -98,18 +50,16 @@ impl RegistrationRequest<'_> {
         &self,
         limits: &RegistrationLimits,
     ) -> Result<Registration, InvalidRegistration> {
-        if exceeds(self.worker_id, limits.max_id_bytes) {
-            return Err(InvalidRegistration::WorkerIdTooLong { limit: limits.max_id_bytes });
-        }
-        let worker_id = self
-            .worker_id
-            .and_then(WorkerId::from_valid)
-            .ok_or(InvalidRegistration::MissingWorkerId)?;
-        if exceeds(self.worker_name, limits.max_name_bytes) {
-            return Err(InvalidRegistration::WorkerNameTooLong { limit: limits.max_name_bytes });
-        }
-        let capabilities = self.capabilities.ok_or(InvalidRegistration::CapabilitiesNotAnObject)?;
-        Ok(Registration { worker_id, capabilities: Capabilities::validated(capabilities, limits)? })
+        check_length("workerId", self.worker_id, limits.max_id_bytes)?;
+        let token = self.token();
+        let token = token.as_deref();
+        let worker_id = self.worker_id.and_then(WorkerId::from_valid).ok_or_else(|| {
+            let expected = "a string, a number or a boolean";
+            InvalidRegistration::wrong_value("workerId", expected, self.worker_id, token)
+        })?;
+        check_length("workerName", self.worker_name, limits.max_name_bytes)?;
+        let capabilities = Capabilities::validated(self.capabilities, limits, token)?;
+        Ok(Registration { worker_id, capabilities })
     }
 
     /// The token presented: `""` if it is absent or null, `None` if it is no
@@ -160,9 +110,19 @@ impl Default for RegistrationLimits {
     }
 }
 
-/// Whether `raw` is a string of more than `limit` bytes.
-fn exceeds(raw: Option<&str>, limit: usize) -> bool {
-    raw.is_some_and(|raw| Kind::of(raw) == Kind::String && text::decoded_len(raw) > limit)
+/// Checks that `raw` is no string of more than `limit` bytes.
+fn check_length(
+    field: &'static str,
+    raw: Option<&str>,
+    limit: usize,
+) -> Result<(), InvalidRegistration> {
+    let Some(raw) = raw.filter(|raw| Kind::of(raw) == Kind::String) else { return Ok(()) };
+    match text::decoded_len(raw) {
+        len if len > limit => {
+            Err(InvalidRegistration::beyond(field, limit, "bytes", format!("{len} bytes")))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -172,8 +132,11 @@ mod tests {
         *,
     };
 
-    fn validate(members: &str) -> Result<Registration, InvalidRegistration> {
-        with_request(members, |request| request.validate(&RegistrationLimits::default()))
+    /// The registration, or what is wrong with it.
+    fn validate(members: &str) -> Result<Registration, String> {
+        with_request(members, |request| {
+            request.validate(&RegistrationLimits::default()).map_err(|error| error.to_string())
+        })
     }
 
     fn with_request<T>(members: &str, use_it: impl FnOnce(RegistrationRequest<'_>) -> T) -> T {
@@ -184,7 +147,7 @@ mod tests {
         }
     }
 
-    fn with_capabilities(json: &str) -> Result<Registration, InvalidRegistration> {
+    fn with_capabilities(json: &str) -> Result<Registration, String> {
         validate(&format!(",\"workerId\":\"w\",\"capabilities\":{json}"))
     }
 
@@ -217,12 +180,14 @@ mod tests {
     #[test]
     fn ids() {
         let rest = r#","capabilities":{"models":[]}"#;
-        for bad in ["", r#","workerId":null"#, r#","workerId":{}"#, r#","workerId":["w"]"#] {
-            assert_eq!(
-                validate(&format!("{bad}{rest}")),
-                Err(InvalidRegistration::MissingWorkerId),
-                "{bad}"
-            );
+        for (bad, got) in [
+            ("", "nothing"),
+            (r#","workerId":null"#, "null"),
+            (r#","workerId":{}"#, "an object"),
+            (r#","workerId":["w"]"#, "an array"),
+        ] {
+            let error = format!("workerId: expected a string, a number or a boolean, got {got}");
+            assert_eq!(validate(&format!("{bad}{rest}")), Err(error));
         }
         for good in ["5", "true", "\"\"", r#""\ud800""#] {
             assert!(validate(&format!(",\"workerId\":{good}{rest}")).is_ok(), "{good}");
@@ -231,7 +196,7 @@ mod tests {
         assert!(validate(&format!(",\"workerId\":\"{fits}\"{rest}")).is_ok());
         assert_eq!(
             validate(&format!(",\"workerId\":\"{fits}y\"{rest}")),
-            Err(InvalidRegistration::WorkerIdTooLong { limit: 1024 })
+            Err("workerId: expected at most 1024 bytes, got 1025 bytes".to_owned())
         );
         let escaped = "\\u0041".repeat(1024);
         assert!(validate(&format!(",\"workerId\":\"{escaped}\"{rest}")).is_ok());
@@ -245,57 +210,69 @@ mod tests {
         }
         assert_eq!(
             validate(&format!(",\"workerName\":\"{}\"{rest}", "é".repeat(513))),
-            Err(InvalidRegistration::WorkerNameTooLong { limit: 1024 })
+            Err("workerName: expected at most 1024 bytes, got 1026 bytes".to_owned())
         );
     }
 
     #[test]
     fn capabilities_must_be_an_object() {
-        let problem = Err(InvalidRegistration::CapabilitiesNotAnObject);
-        assert_eq!(validate(",\"workerId\":1"), problem);
-        for bad in ["null", "[]", "5", "\"x\"", "true"] {
-            assert_eq!(with_capabilities(bad), problem, "{bad}");
+        let problem = |got: &str| Err(format!("capabilities: expected an object, got {got}"));
+        assert_eq!(validate(",\"workerId\":1"), problem("nothing"));
+        assert_eq!(with_capabilities("[]"), problem("an array"));
+        for bad in ["null", "5", "\"x\"", "true"] {
+            assert_eq!(with_capabilities(bad), problem(bad));
         }
+        let secret = validate(r#","workerId":1,"authToken":"secret","capabilities":"secret""#);
+        assert_eq!(secret, problem("a string"));
     }
 
     #[test]
     fn models() {
-        for bad in ["{}", r#"{"models":null}"#, r#"{"models":{}}"#, r#"{"models":[],"models":5}"#] {
-            assert_eq!(with_capabilities(bad), Err(InvalidRegistration::ModelsNotAnArray), "{bad}");
+        for (bad, got) in [
+            ("{}", "nothing"),
+            (r#"{"models":null}"#, "null"),
+            (r#"{"models":{}}"#, "an object"),
+            (r#"{"models":[],"models":5}"#, "5"),
+        ] {
+            let error = format!("capabilities.models: expected an array, got {got}");
+            assert_eq!(with_capabilities(bad), Err(error));
         }
-        for bad in [
-            "null",
-            "5",
-            "\"m\"",
-            "[]",
-            "{}",
-            r#"{"modelId":5}"#,
-            r#"{"modelId":"a","modelId":null}"#,
+        for (bad, error) in [
+            ("null", "models[1]: expected an object, got null"),
+            ("5", "models[1]: expected an object, got 5"),
+            ("\"m\"", "models[1]: expected an object, got \"m\""),
+            ("[]", "models[1]: expected an object, got an array"),
+            ("{}", "models[1].modelId: expected a string, got nothing"),
+            (r#"{"modelId":5}"#, "models[1].modelId: expected a string, got 5"),
+            (r#"{"modelId":"a","modelId":null}"#, "models[1].modelId: expected a string, got null"),
         ] {
             let json = format!("{{\"models\":[{{\"modelId\":\"a\"}},{bad}]}}");
-            assert_eq!(
-                with_capabilities(&json),
-                Err(InvalidRegistration::InvalidModel { index: 1 }),
-                "{bad}"
-            );
+            assert_eq!(with_capabilities(&json), Err(format!("capabilities.{error}")));
         }
         let many = |count: usize| {
             let models = vec![r#"{"modelId":"m"}"#; count].join(",");
             with_capabilities(&format!("{{\"models\":[{models}]}}"))
         };
         assert!(many(10_000).is_ok());
-        assert_eq!(many(10_001), Err(InvalidRegistration::TooManyModels { limit: 10_000 }));
+        let error = "capabilities.models: expected at most 10000 models, got more";
+        assert_eq!(many(10_001), Err(error.to_owned()));
     }
 
     #[test]
     fn maximum() {
-        for bad in ["null", "-1", "1e999", "\"5\"", "true", "[]", "-0.1"] {
+        for (bad, got) in [
+            ("null", "null"),
+            ("-1", "-1"),
+            ("1e999", "Infinity"),
+            ("\"many\"", "\"many\""),
+            ("true", "true"),
+            ("[]", "an array"),
+            ("-0.1", "-0.1"),
+        ] {
             let json = format!("{{\"models\":[],\"maxConcurrentRequests\":{bad}}}");
-            assert_eq!(
-                with_capabilities(&json),
-                Err(InvalidRegistration::InvalidMaxConcurrentRequests),
-                "{bad}"
-            );
+            let error =
+                format!("capabilities.maxConcurrentRequests: expected a number >= 0, got {got}");
+            assert_eq!(with_capabilities(&json), Err(error));
         }
         for good in ["0", "-0", "0.5", "1e3"] {
             let json = format!("{{\"models\":[],\"maxConcurrentRequests\":{good}}}");
@@ -312,8 +289,9 @@ mod tests {
             with_capabilities(&format!("{{\"models\":[],\"metadata\":{value}}}"))
         };
         assert!(nested(127).is_ok());
-        assert_eq!(nested(128), Err(InvalidRegistration::TooDeep { limit: 128 }));
-        assert_eq!(nested(500_000), Err(InvalidRegistration::TooDeep { limit: 128 }));
+        let error = "capabilities: expected at most 128 levels of nesting, got more";
+        assert_eq!(nested(128), Err(error.to_owned()));
+        assert_eq!(nested(500_000), Err(error.to_owned()));
     }
 
     #[test]
@@ -328,13 +306,5 @@ mod tests {
         for other in ["5", "false", "{}", "[\"secret\"]"] {
             assert_eq!(token(&format!(",\"authToken\":{other}")), None, "{other}");
         }
-    }
-
-    #[test]
-    fn errors_name_the_field() {
-        assert_eq!(
-            InvalidRegistration::InvalidModel { index: 3 }.to_string(),
-            "capabilities.models[3]: expected an object with a string modelId"
-        );
     }
 }

@@ -111,16 +111,16 @@ impl Session<'_> {
             // It would be offered to the application, which could not send it anything.
             return;
         }
-        let id = || loggable(request.worker_id_json());
         if !shared.accepts_token(request.token().as_deref()) {
-            return self.refuse_token(id());
+            return self.refuse_token(loggable(request.worker_id_json()));
         }
         let registration = match request.validate(&self.limits().registration) {
             Ok(registration) => registration,
-            Err(_) => {
+            Err(refusal) => {
                 shared.counters.registrations_refused.increment();
-                self.emit(Event::RegistrationRefused(id()));
-                return self.refuse("Invalid registration message", INVALID_REGISTRATION);
+                let context = refusal.log_context(short(request.worker_id_json()));
+                self.emit(Event::RegistrationRefused(context.into()));
+                return self.refuse(&refusal.to_string(), INVALID_REGISTRATION);
             }
         };
         let connection = self.ending.connection;
@@ -175,5 +175,9 @@ impl Session<'_> {
 
 /// What the owner is told of an id that is nobody's.
 fn loggable(id: Option<&str>) -> Option<Text> {
-    id.filter(|json| json.len() <= LOGGED_ID_BYTES).map(Text::from)
+    short(id).map(Text::from)
+}
+
+fn short(id: Option<&str>) -> Option<&str> {
+    id.filter(|json| json.len() <= LOGGED_ID_BYTES)
 }

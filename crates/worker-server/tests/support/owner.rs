@@ -188,7 +188,7 @@ pub(crate) fn describe(event: &Event) -> String {
             None => format!("refused {refusal:?}"),
         },
         Event::TokenRefused(id) => format!("token refused {}", json(id)),
-        Event::RegistrationRefused(id) => format!("registration refused {}", json(id)),
+        Event::RegistrationRefused(context) => format!("registration refused {}", context.as_str()),
         Event::Registered { registration, replaces, .. } => {
             let id = registration.worker_id.as_str().unwrap_or("?");
             let how = if replaces.is_some() { " replacing" } else { "" };
