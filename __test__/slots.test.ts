@@ -48,6 +48,37 @@ function makeUnhealthy(server: WorkerServer, id: string): void {
   checkAtAge(server, 10_001, 1_000, id);
 }
 
+describe("a worker with a fraction in its limits", () => {
+  test("has as many slots as whole requests fit, and is selected by the fraction", async () => {
+    const server = await serverWith({ id: "a", max: 1.5 }, { id: "b", max: 4 });
+    expect([server.getAvailableSlotCount("sonnet"), server.availableSlots("sonnet")]).toEqual([5, 5]);
+
+    track(server, "a", 1);
+    track(server, "b", 4);
+
+    expect(server.getAvailableWorker("sonnet")?.id).toBe("a");
+    expect([server.getAvailableSlotCount("sonnet"), server.availableSlots("sonnet")]).toEqual([0, 0]);
+    track(server, "a", 1);
+    expect(server.getAvailableWorker("sonnet")).toBeNull();
+  });
+
+  test("has whole slots of a category", async () => {
+    const server = await serverWith({ id: "a", max: 9.9, limits: { inference: 2.5 } });
+
+    expect(server.getAvailableSlotCount("sonnet", "inference")).toBe(2);
+    expect(server.availableSlots("sonnet", "inference")).toBe(2);
+    expect(server.getAvailableSlotCount("sonnet", "other")).toBe(9);
+  });
+
+  test("counts whole slots in a pool that only the native side looks through", async () => {
+    const workers = Array.from({ length: 30 }, (_, n) => ({ id: `w${n}`, max: 1.5 }));
+    const server = await serverWith(...workers);
+
+    expect(server.getAvailableSlotCount("sonnet")).toBe(30);
+    expect(server.availableSlots("sonnet")).toBe(30);
+  });
+});
+
 describe("getAvailableSlotCount", () => {
   test("adds up the free slots of the available workers that have the model", async () => {
     const server = await serverWith(
@@ -117,14 +148,6 @@ describe("getAvailableSlotCount", () => {
     track(server, "over", 4, "video");
 
     expect(server.getAvailableSlotCount("sonnet", "video")).toBe(-3);
-  });
-
-  test("may be a fraction", async () => {
-    const server = await serverWith({ id: "a", max: 2.5 });
-
-    track(server, "a", 1);
-
-    expect(server.getAvailableSlotCount("sonnet")).toBe(1.5);
   });
 });
 

@@ -56,16 +56,15 @@ export class BridgeSocket extends Duplex {
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
   readonly remoteFamily: string | undefined;
-  readonly localAddress: string | undefined;
-  readonly localPort: number | undefined;
-  readonly localFamily: string | undefined;
   bytesRead = 0;
   bytesWritten = 0;
-  timeout = 0;
+  /** Milliseconds; undefined until it is set for the first time. */
+  timeout: number | undefined;
   /** Requests that are not answered to their end. */
   unanswered = 0;
   readonly #server: number;
   readonly #bridge: number;
+  readonly #addresses: Addresses;
   /** Runs for `timerMs`, perhaps for nothing: that is cheaper than to end it with each request. */
   #timer: NodeJS.Timeout | undefined;
   #timerMs = 0;
@@ -83,9 +82,39 @@ export class BridgeSocket extends Duplex {
     this.remoteAddress = addresses.remoteAddress;
     this.remotePort = addresses.remotePort;
     this.remoteFamily = familyOf(addresses.remoteAddress);
-    this.localAddress = addresses.localAddress;
-    this.localPort = addresses.localPort;
-    this.localFamily = familyOf(addresses.localAddress);
+    this.#addresses = addresses;
+  }
+
+  // As those of a closed handle, local addresses are gone with the connection; remote ones stay.
+  get localAddress(): string | undefined {
+    return this.destroyed ? undefined : this.#addresses.localAddress;
+  }
+
+  get localPort(): number | undefined {
+    return this.destroyed ? undefined : this.#addresses.localPort;
+  }
+
+  get localFamily(): string | undefined {
+    return familyOf(this.localAddress);
+  }
+
+  /** Connected from the start. */
+  get connecting(): boolean {
+    return false;
+  }
+
+  get pending(): boolean {
+    return this.destroyed;
+  }
+
+  get readyState(): "open" | "readOnly" | "writeOnly" | "closed" {
+    if (this.readable) return this.writable ? "open" : "readOnly";
+    return this.writable ? "writeOnly" : "closed";
+  }
+
+  /** Deprecated in Node as well. */
+  get bufferSize(): number | undefined {
+    return this.destroyed ? undefined : this.writableLength;
   }
 
   /** The native side has bytes or an end for us. */
@@ -214,7 +243,7 @@ export class BridgeSocket extends Duplex {
     clearTimeout(this.#timer);
     this.#timerMs = ms;
     this.#timer = setTimeout(() => {
-      if (this.timeout > 0) this.emit("timeout");
+      if (this.#hasTimeout) this.emit("timeout");
     }, ms).unref();
   }
 
@@ -239,14 +268,23 @@ export class BridgeSocket extends Duplex {
     return this;
   }
 
+  /** Destroying ends the connection with a reset if anything was not read or not sent. */
+  resetAndDestroy(): this {
+    return this.destroy();
+  }
+
   destroySoon(): void {
     if (this.writable) this.end();
     if (this.writableFinished) this.destroy();
     else this.once("finish", () => this.destroy());
   }
 
+  get #hasTimeout(): boolean {
+    return this.timeout !== undefined && this.timeout > 0;
+  }
+
   #touch(): void {
-    if (this.timeout > 0) this.#timer?.refresh();
+    if (this.#hasTimeout) this.#timer?.refresh();
   }
 }
 

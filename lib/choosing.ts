@@ -40,7 +40,10 @@ export function leastLoaded(
   return best;
 }
 
-/** Requests that the available workers for a model and a category still take; negative if they are over their limits. */
+/**
+ * Requests that the available workers for a model and a category still take, of which a fraction of a limit is none;
+ * negative if they are over their limits.
+ */
 export function freeSlots(
   workers: readonly ConnectedWorker[],
   model: string,
@@ -53,7 +56,7 @@ export function freeSlots(
     if (worker.status !== available) continue;
     const { capabilities } = worker;
     if (!serves(capabilities.models, model)) continue;
-    let free = capabilities.maxConcurrentRequests - worker.activeRequests;
+    let free = Math.floor(capabilities.maxConcurrentRequests) - worker.activeRequests;
     if (category !== undefined) free = Math.min(free, freeInCategory(worker, category));
     // NaN: a maximum or a limit that is no number.
     sum += free || 0;
@@ -85,5 +88,5 @@ function freeInCategory({ capabilities, categoryActiveRequests }: ConnectedWorke
   // What every object inherits is no number; and to ask whether a key is its own takes as long as all the rest.
   if (limit === undefined || (typeof limit !== "number" && !Object.hasOwn(limits!, category)))
     return Infinity;
-  return limit - (categoryActiveRequests.get(category) ?? 0);
+  return Math.floor(limit) - (categoryActiveRequests.get(category) ?? 0);
 }

@@ -40,7 +40,8 @@ export class ReferencePool {
   getAvailableSlotCount(model: string, category?: string): number {
     let sum = 0;
     for (const worker of this.#candidates(model)) {
-      const free = worker.capabilities.maxConcurrentRequests - worker.activeRequests;
+      // A fraction is no slot, also in limits of categories.
+      const free = Math.floor(worker.capabilities.maxConcurrentRequests) - worker.activeRequests;
       const contribution = Math.min(free, freeInCategory(worker, category));
       // Deviation 17 of section 14: a worker without a maximum contributes nothing instead of NaN.
       sum += Number.isNaN(contribution) ? 0 : contribution;
@@ -130,7 +131,7 @@ function freeInCategory(worker: ConnectedWorker, category: string | undefined): 
   if (category === undefined || limits === undefined || !Object.hasOwn(limits, category)) return Infinity;
   const limit = limits[category];
   if (limit === undefined) return Infinity;
-  return Number(limit) - (worker.categoryActiveRequests.get(category) ?? 0);
+  return Math.floor(Number(limit)) - (worker.categoryActiveRequests.get(category) ?? 0);
 }
 
 /** A worker as it is right after its registration. */

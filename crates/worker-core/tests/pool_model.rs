@@ -153,10 +153,10 @@ impl Worker {
     }
 
     fn free(&self, category: Option<&str>) -> f64 {
-        let free = self.max() - self.active;
+        let free = self.max().floor() - self.active;
         let free = match self.limit(category) {
-            Some((limit, used)) if free.is_nan() || (limit - used).is_nan() => f64::NAN,
-            Some((limit, used)) => free.min(limit - used),
+            Some((limit, used)) if free.is_nan() || (limit.floor() - used).is_nan() => f64::NAN,
+            Some((limit, used)) => free.min(limit.floor() - used),
             None => free,
         };
         if free.is_nan() { 0.0 } else { free }

@@ -174,13 +174,14 @@ impl WorkerState {
             return Entry::NONE;
         }
         let max = self.max_concurrent_requests;
-        let free = max - self.active;
+        // A fraction of a limit is no slot, though it lets a request in while it is not used up.
+        let free = max.floor() - self.active;
         let limited = category.and_then(|category| {
             let limit = self.profile.limit(category)?;
             Some((limit, self.category_active(category).unwrap_or(0.0)))
         });
         let (admitted, slots) = match limited {
-            Some((limit, used)) => (used < limit, js_min(free, limit - used)),
+            Some((limit, used)) => (used < limit, js_min(free, limit.floor() - used)),
             None => (true, free),
         };
         Entry {
