@@ -23,6 +23,7 @@ export type {
   ConnectedWorker,
   HttpRequestHandler,
   ModelInfo,
+  PoolWorker,
   ServerStats,
   StopOptions,
   WebSocketConnectionHandler,

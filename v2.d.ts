@@ -13,6 +13,7 @@ export type {
   SnapshotCapabilities as WorkerCapabilities,
   WorkerMessage,
   WorkerRequests,
+  WorkerRequests as WorkerRequestInfo,
 } from "./dist/dispatch/types.js";
 export type {
   HttpRequestHandler,

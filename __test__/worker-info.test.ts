@@ -1,7 +1,7 @@
 import assert from "node:assert";
 import { inspect, types } from "node:util";
 import {
-  type ConnectedWorker,
+  type PoolWorker,
   type WorkerInfo,
   type WorkerServer,
   WorkerStatus,
@@ -296,7 +296,7 @@ describe("everything handed out belongs to this realm and is what it seems", () 
 });
 
 describe("toWorkerInfo", () => {
-  const worker: ConnectedWorker = {
+  const worker: PoolWorker = {
     categoryActiveRequests: new Map([["video", 1]]),
     requestCategories: new Map([["r1", "video"]]),
     completedRequests: 2,

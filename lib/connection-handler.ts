@@ -187,7 +187,7 @@ export class ConnectionHandler {
     const worker: ConnectedWorker = {
       id: workerId as string,
       name: workerName as string,
-      websocket: connection.socket,
+      websocket: connection.socket as ConnectedWorker["websocket"],
       capabilities: capabilities as ConnectedWorker["capabilities"],
       status: WorkerStatus.Available,
       sessionId: randomUUID(),

@@ -7,6 +7,7 @@ import { ORIGIN_REFUSED } from "./origins.js";
 import { binding, EventKind, EventView, Refusal, RunsView } from "./native.js";
 import { PeerLog } from "./peer-log.js";
 import type { Home, Registration, Session } from "./session.js";
+import type { SessionSocket } from "./session-socket.js";
 import { unknownWorkerInfo } from "./worker-info.js";
 
 /** Most events and messages handled before timers and sockets of the application get their turn. */
@@ -54,6 +55,17 @@ export class Dispatcher {
   readonly wake = (): void => {
     if (!this.#goesOn) this.#turn();
   };
+
+  /** The server stops, and these are its workers no more. */
+  stopped(sessions: readonly Session[]): void {
+    for (const session of sessions) {
+      if (session.observedSocket === undefined) continue;
+      // As sockets do, after the call that closes them.
+      process.nextTick(() =>
+        this.#tellSocket(session, (socket) => socket.ended(1001, "Server shutting down")),
+      );
+    }
+  }
 
   #turn(): void {
     const { number, view } = this.#home;
@@ -137,7 +149,9 @@ export class Dispatcher {
         return this.#closed(subject, view[EventView.CloseCode]!, text ?? "", view[EventView.WasBound] === 1);
       }
       case EventKind.SocketError:
-        return this.#logger.error("Worker WebSocket error", { error: text });
+        return this.#failed(subject, text ?? "");
+      case EventKind.Frame:
+        return this.#frame(subject, this.#home.view[EventView.CloseCode]!, text ?? "");
       case EventKind.BridgeOpened:
         return this.#others.bridgeOpened(subject, text);
       case EventKind.BridgeReadable:
@@ -167,15 +181,38 @@ export class Dispatcher {
     this.#logger.debug("Replacing existing worker connection", { workerId: old.id });
     this.#application.workerReplaced(old.toInfo());
     // A handler may have stopped the server, which empties the fleet.
-    if (this.#fleet.get(old.id) === old) this.#fleet.remove(old);
+    if (this.#fleet.get(old.id) !== old) return;
+    this.#fleet.remove(old);
+    this.#tellSocket(old, (socket) => socket.ended(4003, "Replaced by new connection"));
   }
 
   #closed(slot: number, code: number, reason: string, wasBound: boolean): void {
     const session = this.#fleet.at(slot);
     if (session !== undefined) {
       this.#application.workerLeft(session.toInfo(), code, reason, () => this.#fleet.remove(session));
+      this.#tellSocket(session, (socket) => socket.ended(code, reason));
     } else if (!wasBound) {
       this.#logger.debug("Unregistered WebSocket connection closed", { code, reason });
+    }
+  }
+
+  #failed(slot: number, error: string): void {
+    this.#logger.error("Worker WebSocket error", { error });
+    this.#tellSocket(this.#fleet.at(slot), (socket) => socket.failed(error));
+  }
+
+  #frame(slot: number, opcode: number, text: string): void {
+    this.#tellSocket(this.#fleet.at(slot), (socket) => socket.received(opcode, text));
+  }
+
+  /** Calls the application's listeners on a worker's socket, if there are any. */
+  #tellSocket(session: Session | undefined, tell: (socket: SessionSocket) => void): void {
+    const socket = session?.observedSocket;
+    if (socket === undefined) return;
+    try {
+      tell(socket);
+    } catch (thrown) {
+      this.#logger.error("Error in WebSocket listener", { error: errorMessage(thrown) });
     }
   }
 

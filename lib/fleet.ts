@@ -96,17 +96,19 @@ export class Fleet implements Surroundings {
     this.#order?.removed();
   }
 
-  /** Forgets all workers, whose native places the server is about to clear. */
-  clear(): void {
+  /** Forgets all workers, whose native places the server is about to clear. Returns them. */
+  clear(): Session[] {
     // Not to be taken for changes of those who get the slots next.
     binding.applyChanges(this.number);
-    for (const session of this.#sessions.values()) session.leave();
+    const left = [...this.#sessions.values()];
+    for (const session of left) session.leave();
     this.#sessions.clear();
     this.#bySlot.length = 0;
     this.#inOrder = undefined;
     this.#available = 0;
     this.#unhealthy = 0;
     this.#order = undefined;
+    return left;
   }
 
   statusChanged(before: WorkerStatus, after: WorkerStatus): void {

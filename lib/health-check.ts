@@ -35,7 +35,7 @@ export class HealthCheck {
       this.#home.logger.warn("Worker connection presumed dead, closing", { workerId: session.id });
       // A late worker has one interval to answer; a frozen one is not waited for any longer.
       if (this.#told.has(session)) session.abandon();
-      else session.websocket.close(4003, "Heartbeat timeout");
+      else session.close(4003, "Heartbeat timeout");
       this.#told.add(session);
     }
   }

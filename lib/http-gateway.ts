@@ -14,12 +14,10 @@ import { binding } from "./native.js";
 import { type AllowedOrigins, isOriginAllowed, ORIGIN_REFUSED } from "./origins.js";
 import { PeerLog } from "./peer-log.js";
 import type { Home } from "./session.js";
-import type { HttpRequestHandler } from "./types.js";
+import type { HttpRequestHandler, WebSocketConnectionHandler } from "./types.js";
 
 /** Timers of Node run at once when they are given more. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-type EndpointHandler = (socket: WebSocket, request: IncomingMessage) => void;
 
 /** What of the server's options concerns HTTP. */
 export interface HttpOptions {
@@ -38,7 +36,7 @@ export class HttpGateway {
   readonly #options: HttpOptions;
   /** Kept for good, also when the server is stopped. */
   readonly #handlers: HttpRequestHandler[] = [];
-  readonly #endpoints = new Map<string, EndpointHandler>();
+  readonly #endpoints = new Map<string, WebSocketConnectionHandler>();
   readonly #sockets = new Map<number, BridgeSocket>();
   readonly #upgrades = new WebSocketServer({
     noServer: true,
@@ -59,7 +57,7 @@ export class HttpGateway {
     this.#handlers.push(handler);
   }
 
-  addEndpoint(path: string, handler: EndpointHandler): void {
+  addEndpoint(path: string, handler: WebSocketConnectionHandler): void {
     this.#endpoints.set(path, handler);
     binding.setEndpoint(this.#home.number, path, true);
   }
@@ -153,7 +151,7 @@ export class HttpGateway {
   }
 
   /** The endpoint at exactly the request's target, else the one at its path. */
-  #endpointOf({ url = "" }: IncomingMessage): EndpointHandler | undefined {
+  #endpointOf({ url = "" }: IncomingMessage): WebSocketConnectionHandler | undefined {
     return this.#endpoints.get(url) ?? this.#endpoints.get(url.split("?", 1)[0]!);
   }
 

@@ -57,6 +57,7 @@ export const enum EventKind {
   BridgeWritable,
   BridgeClosed,
   Stopped,
+  Frame,
 }
 
 /** What a `Refused` event is about; `Refusal` in crates/worker-server/src/events.rs has the same list. */

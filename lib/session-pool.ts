@@ -82,7 +82,7 @@ export class SessionPool implements Omit<WorkerPool, "add"> {
 
   closeAll(): void {
     for (const session of [...this.#fleet.values()]) {
-      session.websocket.close(1001, "Server shutting down");
+      session.close(1001, "Server shutting down");
       this.#fleet.remove(session);
     }
   }

@@ -6,7 +6,8 @@ import type { Heartbeats } from "./heartbeats.js";
 import { binding } from "./native.js";
 import { PeerLog } from "./peer-log.js";
 import type { RequestsInFlight } from "./requests-in-flight.js";
-import type { ConnectedWorker, WorkerCapabilities, WorkerInfo, WorkerSocket } from "./types.js";
+import { SessionSocket } from "./session-socket.js";
+import type { ConnectedWorker, WorkerCapabilities, WorkerInfo } from "./types.js";
 import { WorkerStatus } from "./worker-status.js";
 
 /** What a worker's registration says, parsed, and the id of the session it began. */
@@ -65,7 +66,7 @@ export class Session implements ConnectedWorker {
   /** The date of the last heartbeat that was looked at, and the time it was made for. */
   #lastHeartbeat: Date;
   #lastHeartbeatMs: number;
-  #websocket: WorkerSocket | undefined;
+  #websocket: SessionSocket | undefined;
   #log: PeerLog | undefined;
   #pendingRequests: Set<string> | undefined;
   #requestCategories: Map<string, string> | undefined;
@@ -137,8 +138,13 @@ export class Session implements ConnectedWorker {
     binding.setLastHeartbeat(this.#fleet.number, this.slot, this.#lastHeartbeatMs);
   }
 
-  get websocket(): WorkerSocket {
-    return (this.#websocket ??= new SessionSocket(this.#fleet, this));
+  get websocket(): SessionSocket {
+    return (this.#websocket ??= new SessionSocket(this.#fleet.number, this));
+  }
+
+  /** Its socket, if somebody has asked for it, who may listen to its events. */
+  get observedSocket(): SessionSocket | undefined {
+    return this.#websocket;
   }
 
   get pendingRequests(): Set<string> {
@@ -257,6 +263,11 @@ export class Session implements ConnectedWorker {
     return binding.send(this.#fleet.number, this.slot, text);
   }
 
+  /** Starts the closing handshake. */
+  close(code: number, reason: string): void {
+    binding.close(this.#fleet.number, this.slot, code, reason);
+  }
+
   /** Ends the connection without waiting for the peer's half of the closing handshake. */
   abandon(): void {
     binding.abandon(this.#fleet.number, this.slot);
@@ -281,36 +292,4 @@ export class Session implements ConnectedWorker {
     if (!isLimited || this.slot === NO_SLOT) return;
     binding.setCategoryActive(this.#fleet.number, this.slot, category, count && Number(count));
   }
-}
-
-/** A native connection with the face of a WebSocket, as far as a pool needs it. */
-class SessionSocket implements WorkerSocket {
-  readonly #home: Home;
-  readonly #session: Session;
-
-  constructor(home: Home, session: Session) {
-    this.#home = home;
-    this.#session = session;
-  }
-
-  get readyState(): number {
-    return binding.isOpen(this.#home.number, this.#session.slot) ? 1 : 3;
-  }
-
-  send(data: string): void {
-    this.#session.send(data);
-  }
-
-  /** Throws like a WebSocket of `ws`; a reason that is too long is cut. */
-  close(code = 1000, reason = ""): void {
-    if (!isCloseCode(code)) throw new TypeError("First argument must be a valid error code number");
-    binding.close(this.#home.number, this.#session.slot, code, reason);
-  }
-}
-
-/** Codes that a close frame may have. */
-function isCloseCode(code: number): boolean {
-  if (!Number.isInteger(code)) return false;
-  const isProtocols = code >= 1000 && code <= 1014 && (code < 1004 || code > 1006);
-  return isProtocols || (code >= 3000 && code <= 4999);
 }

@@ -62,8 +62,8 @@ export interface WorkerSocket {
   close(code?: number, reason?: string): void;
 }
 
-/** A worker as a pool keeps it. Its fields may be changed by hand and count at once. */
-export interface ConnectedWorker {
+/** What a pool needs of a worker. */
+export interface PoolWorker {
   id: string;
   name: string;
   websocket: WorkerSocket;
@@ -80,6 +80,11 @@ export interface ConnectedWorker {
   requestCategories: Map<string, string>;
   /** Requests in flight by category. */
   categoryActiveRequests: Map<string, number>;
+}
+
+/** A worker as a pool keeps it. Its fields may be changed by hand and count at once. */
+export interface ConnectedWorker extends PoolWorker {
+  websocket: WebSocket;
 }
 
 /** Where the server logs. A method that throws does no harm. */
@@ -307,10 +312,7 @@ export type WorkerMessageHandler<T = any> = (worker: WorkerInfo, message: T) => 
 export type HttpRequestHandler = (req: IncomingMessage, res: ServerResponse) => Promise<boolean>;
 
 /**
- * Takes a WebSocket that was opened at an endpoint's path. The server also passes the request that opened it, which the
- * type of `addWebSocketEndpoint` has; here it may be left out, so that handlers written for one argument fit.
+ * Takes a WebSocket that was opened at an endpoint's path, and the request that opened it. The request is always there; its
+ * type is a rest parameter so that the type is assignable to and from that of handlers with one parameter.
  */
-export type WebSocketConnectionHandler = {
-  // A method's parameters are compared in both directions, so handlers that require the request fit, too.
-  handler(ws: WebSocket, request?: IncomingMessage): void;
-}["handler"];
+export type WebSocketConnectionHandler = (ws: WebSocket, ...request: IncomingMessage[]) => void;

@@ -1,8 +1,8 @@
-import type { ConnectedWorker, WorkerInfo } from "./types.js";
+import type { PoolWorker, WorkerInfo } from "./types.js";
 import { WorkerStatus } from "./worker-status.js";
 
 /** What the application may see of a worker: everything but its socket. Live parts are handed out, not copied. */
-export function toWorkerInfo(worker: ConnectedWorker): WorkerInfo {
+export function toWorkerInfo(worker: PoolWorker): WorkerInfo {
   return {
     id: worker.id,
     name: worker.name,

@@ -1,7 +1,7 @@
 import { freeSlots, leastLoaded } from "./choosing.js";
 import { Logger } from "./logger.js";
 import { closeSocket, OPEN, sendText } from "./sockets.js";
-import type { ConnectedWorker, WorkerInfo, WorkerServerLogger } from "./types.js";
+import type { ConnectedWorker, PoolWorker, WorkerInfo, WorkerServerLogger } from "./types.js";
 import { toWorkerInfo } from "./worker-info.js";
 import { WorkerStatus } from "./worker-status.js";
 
@@ -34,7 +34,9 @@ export class WorkerPool {
   }
 
   /** Adds a worker as the last in order. One with the same id is replaced, in its place; its socket is left alone. */
-  add(worker: ConnectedWorker): void {
+  add(given: PoolWorker): void {
+    // It comes out as it went in: whoever gave it another socket than a WebSocket knows.
+    const worker = given as ConnectedWorker;
     if (this.#workers.has(worker.id)) this.#inOrder = undefined;
     else this.#inOrder?.push(worker);
     this.#workers.set(worker.id, worker);

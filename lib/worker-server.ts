@@ -1,5 +1,3 @@
-import type { IncomingMessage } from "node:http";
-import type { WebSocket } from "ws";
 import { Application } from "./application.js";
 import { dispatch } from "./dispatch/dispatch.js";
 import { snapshotOf } from "./dispatch/snapshot.js";
@@ -25,6 +23,7 @@ import type {
   HttpRequestHandler,
   ServerStats,
   StopOptions,
+  WebSocketConnectionHandler,
   WorkerConnectedHandler,
   WorkerDisconnectedHandler,
   WorkerInfo,
@@ -152,7 +151,7 @@ export class WorkerServer {
 
   async #shutDown(graceMs: number): Promise<void> {
     this.#healthCheck.stop();
-    this.#fleet.clear();
+    this.#dispatcher.stopped(this.#fleet.clear());
     const wasListening = this.#native.shutdown(graceMs);
     this.#http.stop();
     if (!wasListening) return;
@@ -302,7 +301,7 @@ export class WorkerServer {
    * first. The sockets are those of the `ws` package and no workers. `handler` also gets Node's request. The same path
    * again replaces the handler. `stop` closes the sockets and forgets the endpoint.
    */
-  addWebSocketEndpoint(path: string, handler: (ws: WebSocket, request: IncomingMessage) => void): void {
+  addWebSocketEndpoint(path: string, handler: WebSocketConnectionHandler): void {
     this.#http.addEndpoint(path, handler);
   }
 

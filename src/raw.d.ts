@@ -67,9 +67,21 @@ export declare function broadcast(server: number, text: string): void;
 export declare function close(server: number, slot: number, code: number, reason: string): void;
 /** Ends a connection without waiting for the peer's half of the closing handshake. */
 export declare function abandon(server: number, slot: number): void;
+/** Drops a connection without a closing handshake. */
+export declare function terminate(server: number, slot: number): void;
 /** Whether a worker's connection is open. */
 export declare function isOpen(server: number, slot: number): boolean;
-/** Leaves WebSockets for exactly this request target to JavaScript, or takes them back. */
+/** Sends a frame with this opcode, plus 0x80 if it is final; false if the connection does not take it. */
+export declare function sendFrame(server: number, slot: number, opcode: number, payload: Uint8Array): boolean;
+/** Bytes sent to a worker that the system has not taken yet. */
+export declare function unsentBytes(server: number, slot: number): number | undefined;
+/** The subprotocol of a worker's handshake. */
+export declare function protocol(server: number, slot: number): string | undefined;
+/** Stops reading from a worker, or goes on. */
+export declare function setPaused(server: number, slot: number, isPaused: boolean): void;
+/** Starts or ends telling of every frame of a worker by `Frame` events. */
+export declare function setObserved(server: number, slot: number, isObserved: boolean): void;
+/** Leaves WebSockets for this request target, with or without a query, to JavaScript, or takes them back. */
 export declare function setEndpoint(server: number, target: string, present: boolean): void;
 /**
  * Bytes read, behind the first `from` (default: 0) of the buffer; if they leave room, the event will tell of more. Half a

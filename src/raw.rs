@@ -12,7 +12,7 @@ use std::{ffi::c_void, ptr};
 use bytes::Bytes;
 use napi::sys;
 use worker_server::{
-    BridgeRead, Fleet, caught,
+    BridgeRead, Fleet, FrameKind, Text, caught,
     core::{
         auth::safe_compare,
         pool::{Slot, health::Verdict},
@@ -75,7 +75,13 @@ export! {
     "broadcast" => broadcast,
     "close" => close,
     "abandon" => abandon,
+    "terminate" => terminate,
     "isOpen" => is_open,
+    "sendFrame" => send_frame,
+    "unsentBytes" => unsent_bytes,
+    "protocol" => protocol,
+    "setPaused" => set_paused,
+    "setObserved" => set_observed,
     "setEndpoint" => set_endpoint,
     "bridgeRead" => bridge_read,
     "bridgeWrite" => bridge_write,
@@ -338,10 +344,48 @@ fn abandon(call: &Call) -> Option<Value> {
     None
 }
 
+fn terminate(call: &Call) -> Option<Value> {
+    let slot = slot(call)?;
+    owned(call, |owned| owned.fleet.terminate(slot))?;
+    None
+}
+
 fn is_open(call: &Call) -> Option<Value> {
     let slot = slot(call)?;
     let open = owned(call, |owned| owned.fleet.is_open(slot))?;
     call.boolean(open)
+}
+
+fn send_frame(call: &Call) -> Option<Value> {
+    let (slot, first) = (slot(call)?, call.u32(2)?);
+    let kind = FrameKind::of(u8::try_from(first & 0x0f).ok()?)?;
+    let frame = call.with_bytes(3, |bytes| Fleet::frame(kind, first & 0x80 != 0, bytes))?;
+    let sent = owned(call, |owned| owned.fleet.send(slot, frame).is_ok())?;
+    call.boolean(sent)
+}
+
+fn unsent_bytes(call: &Call) -> Option<Value> {
+    let slot = slot(call)?;
+    let bytes = owned(call, |owned| owned.fleet.unsent_bytes(slot))?;
+    call.number(bytes as f64)
+}
+
+fn protocol(call: &Call) -> Option<Value> {
+    let slot = slot(call)?;
+    let protocol = owned(call, |owned| owned.fleet.protocol(slot).map(Text::from))??;
+    call.text(&protocol)
+}
+
+fn set_paused(call: &Call) -> Option<Value> {
+    let (slot, is_paused) = (slot(call)?, call.bool(2)?);
+    owned(call, |owned| owned.fleet.set_paused(slot, is_paused))?;
+    None
+}
+
+fn set_observed(call: &Call) -> Option<Value> {
+    let (slot, is_observed) = (slot(call)?, call.bool(2)?);
+    owned(call, |owned| owned.fleet.set_observed(slot, is_observed))?;
+    None
 }
 
 fn set_endpoint(call: &Call) -> Option<Value> {

@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import { WorkerPool, WorkerStatus, type ConnectedWorker } from "../../index.js";
+import { WorkerPool, WorkerStatus, type PoolWorker } from "../../index.js";
 
 /** A socket of the `ws` shape that goes nowhere and remembers what it was told. */
 export class MockSocket extends EventEmitter {
@@ -32,7 +32,7 @@ export class MockSocket extends EventEmitter {
   }
 }
 
-export interface PlainWorker extends ConnectedWorker {
+export interface PlainWorker extends PoolWorker {
   websocket: MockSocket;
 }
 
@@ -61,7 +61,7 @@ export function plainCapabilities(
   max: unknown = 4,
   models: unknown = ["sonnet"],
   concurrencyLimits?: unknown,
-): ConnectedWorker["capabilities"] {
+): PoolWorker["capabilities"] {
   const infos = Array.isArray(models) ? models.map((modelId) => ({ modelId })) : models;
   const capabilities = { models: infos, maxConcurrentRequests: max };
   return (concurrencyLimits === undefined ? capabilities : { ...capabilities, concurrencyLimits }) as never;

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import {
-  type ConnectedWorker,
+  type PoolWorker,
   type WorkerCapabilities,
   type WorkerInfo,
   type WorkerSocket,
@@ -12,15 +12,15 @@ import {
  * workers. The differential tests hold the package against it.
  */
 export class ReferencePool {
-  readonly workers = new Map<unknown, ConnectedWorker>();
+  readonly workers = new Map<unknown, PoolWorker>();
 
-  add(worker: ConnectedWorker): void {
+  add(worker: PoolWorker): void {
     this.workers.set(worker.id, worker);
   }
 
   /** Available, serves the model, below its capacity and below its limit for the category: the least loaded such worker. */
-  getAvailableWorker(model: string, category?: string): ConnectedWorker | null {
-    let best: ConnectedWorker | null = null;
+  getAvailableWorker(model: string, category?: string): PoolWorker | null {
+    let best: PoolWorker | null = null;
     for (const worker of this.#candidates(model)) {
       const { activeRequests, capabilities } = worker;
       const isBelowCapacity = activeRequests < capabilities.maxConcurrentRequests;
@@ -30,7 +30,7 @@ export class ReferencePool {
     return best;
   }
 
-  getAnyAvailableWorker(): ConnectedWorker | null {
+  getAnyAvailableWorker(): PoolWorker | null {
     for (const worker of this.workers.values()) {
       if (worker.status === WorkerStatus.Available || worker.status === WorkerStatus.Busy) return worker;
     }
@@ -84,7 +84,7 @@ export class ReferencePool {
     }
   }
 
-  heartbeat(worker: ConnectedWorker): void {
+  heartbeat(worker: PoolWorker): void {
     worker.lastHeartbeat = new Date();
     if (worker.status !== WorkerStatus.Unhealthy) return;
     const isFull = worker.activeRequests >= worker.capabilities.maxConcurrentRequests;
@@ -92,11 +92,8 @@ export class ReferencePool {
   }
 
   /** Marks who was silent for too long, telling `onTimeout`, and returns who was for three times that. */
-  checkHealth(
-    timeoutMs: number,
-    onTimeout: (worker: ConnectedWorker, silentMs: number) => void,
-  ): ConnectedWorker[] {
-    const dead: ConnectedWorker[] = [];
+  checkHealth(timeoutMs: number, onTimeout: (worker: PoolWorker, silentMs: number) => void): PoolWorker[] {
+    const dead: PoolWorker[] = [];
     for (const worker of this.workers.values()) {
       const silentMs = Date.now() - worker.lastHeartbeat.getTime();
       if (silentMs <= timeoutMs) continue;
@@ -109,7 +106,7 @@ export class ReferencePool {
     return dead;
   }
 
-  #candidates(model: string): ConnectedWorker[] {
+  #candidates(model: string): PoolWorker[] {
     if (typeof model !== "string" && this.workers.size > 0) throw new TypeError("the model is no string");
     return [...this.workers.values()].filter(
       ({ status, capabilities }) => status === WorkerStatus.Available && serves(capabilities, model),
@@ -121,12 +118,12 @@ function serves({ models }: WorkerCapabilities, wanted: string): boolean {
   return models.some(({ modelId }) => modelId.includes(wanted) || wanted.includes(modelId));
 }
 
-function loadOf({ activeRequests, capabilities }: ConnectedWorker): number {
+function loadOf({ activeRequests, capabilities }: PoolWorker): number {
   return activeRequests / capabilities.maxConcurrentRequests;
 }
 
 /** `Infinity` where no limit applies; an inherited key is none, and `null` counts as 0. */
-function freeInCategory(worker: ConnectedWorker, category: string | undefined): number {
+function freeInCategory(worker: PoolWorker, category: string | undefined): number {
   const limits = worker.capabilities.concurrencyLimits;
   if (category === undefined || limits === undefined || !Object.hasOwn(limits, category)) return Infinity;
   const limit = limits[category];
@@ -135,7 +132,7 @@ function freeInCategory(worker: ConnectedWorker, category: string | undefined): 
 }
 
 /** A worker as it is right after its registration. */
-export function connectedWorker(registration: any, websocket: WorkerSocket): ConnectedWorker {
+export function connectedWorker(registration: any, websocket: WorkerSocket): PoolWorker {
   const now = new Date();
   return {
     id: registration.workerId,

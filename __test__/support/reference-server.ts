@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { setTimeout as passed } from "node:timers/promises";
 import { type WebSocket, WebSocketServer } from "ws";
 import {
-  type ConnectedWorker,
+  type PoolWorker,
   type HttpRequestHandler,
   type StopOptions,
   type WebSocketConnectionHandler,
@@ -43,7 +43,7 @@ export type ServerApi = Pick<
 /** What the model knows of a worker's connection. */
 interface Peer {
   readonly socket: WebSocket;
-  worker: ConnectedWorker | undefined;
+  worker: PoolWorker | undefined;
   /** We have ended it for what it sent: nothing more of it is looked at. */
   refused: boolean;
   droppedOne: boolean;
@@ -350,7 +350,7 @@ export class ReferenceServer implements ServerApi {
     }
   }
 
-  #disconnect(worker: ConnectedWorker, code: number, reason: string): void {
+  #disconnect(worker: PoolWorker, code: number, reason: string): void {
     const workerId = worker.id;
     const pending = new Set(worker.pendingRequests);
     const context = { workerId, count: pending.size };
@@ -360,7 +360,7 @@ export class ReferenceServer implements ServerApi {
     this.#tellDisconnected(worker, pending);
   }
 
-  #tellDisconnected(worker: ConnectedWorker, pending: ReadonlySet<string>): void {
+  #tellDisconnected(worker: PoolWorker, pending: ReadonlySet<string>): void {
     this.#callAll(this.#disconnected, [toWorkerInfo(worker), pending], "Error in disconnected handler");
   }
 

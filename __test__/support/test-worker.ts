@@ -53,8 +53,8 @@ export class TestWorker {
   }
 
   /** Opens a socket and does the handshake, nothing more. */
-  static async connect(port: number, path = "/ws"): Promise<TestWorker> {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`);
+  static async connect(port: number, path = "/ws", protocols: string[] = []): Promise<TestWorker> {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, protocols);
     const worker = new TestWorker(socket);
     await once(socket, "open");
     return worker;
@@ -70,8 +70,9 @@ export class TestWorker {
   static async register(
     port: number,
     overrides: Record<string, unknown> = {},
+    protocols: string[] = [],
   ): Promise<TestWorker & { ack: any }> {
-    const worker = await TestWorker.connect(port);
+    const worker = await TestWorker.connect(port, "/ws", protocols);
     worker.send(registration(overrides));
     const ack = await worker.next();
     if (ack.success !== true) throw new Error(`registration refused: ${JSON.stringify(ack)}`);

@@ -59,7 +59,10 @@ export function httpHandlers(): void {
 }
 
 export function endpoints(): void {
-  expectTypeOf<WebSocketConnectionHandler>().toEqualTypeOf<(ws: WebSocket) => void>();
+  // Assignable both ways to the handler's type of version 1.
+  expectTypeOf<WebSocketConnectionHandler>().toExtend<(ws: WebSocket) => void>();
+  expectTypeOf<(ws: WebSocket) => void>().toExtend<WebSocketConnectionHandler>();
+  expectTypeOf<(ws: WebSocket, request: IncomingMessage) => void>().toExtend<WebSocketConnectionHandler>();
   expectTypeOf<WorkerServer["addWebSocketEndpoint"]>().toEqualTypeOf<
     (path: string, handler: WebSocketConnectionHandler) => void
   >();
@@ -78,8 +81,12 @@ export function endpoints(): void {
   server.addWebSocketEndpoint(() => {});
   // @ts-expect-error which is a text
   server.addWebSocketEndpoint(/events/, () => {});
-  // @ts-expect-error the handler gets the socket alone
+  server.addWebSocketEndpoint("/events", (_socket, request) => {
+    expectTypeOf(request).toEqualTypeOf<IncomingMessage>();
+  });
   server.addWebSocketEndpoint("/events", (_socket: WebSocket, _request: IncomingMessage) => {});
+  // @ts-expect-error the second argument is the request
+  server.addWebSocketEndpoint("/events", (_socket: WebSocket, _path: string) => {});
 }
 
 export async function stopping(): Promise<void> {

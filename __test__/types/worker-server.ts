@@ -9,6 +9,7 @@ import {
   safeCompare,
   toWorkerInfo,
   type ConnectedWorker,
+  type PoolWorker,
   type ModelInfo,
   type WorkerCapabilities,
   type WorkerConnectedHandler,
@@ -248,7 +249,7 @@ export function status(): void {
 export function functions(): void {
   expectTypeOf(safeCompare).toEqualTypeOf<(a: string, b: string) => boolean>();
   expectTypeOf(toWorkerInfo).returns.toEqualTypeOf<WorkerInfo>();
-  expectTypeOf(toWorkerInfo).parameters.toEqualTypeOf<[worker: ConnectedWorker]>();
+  expectTypeOf(toWorkerInfo).parameters.toEqualTypeOf<[worker: PoolWorker]>();
 }
 
 /** A connected worker is live: what it holds may be changed by hand. */

@@ -29,6 +29,7 @@ enum Kind {
     BridgeWritable,
     BridgeClosed,
     Stopped,
+    Frame,
 }
 
 /// Takes the next event. View: kind, slot of the worker (-1: none) or number of the bridge (or of
@@ -86,7 +87,12 @@ fn describe(owned: &mut Owned, event: Event) -> ([f64; 4], Option<Text>) {
         Event::Closed { connection, info, was_bound } => {
             (Kind::Closed, slot(&connection), info.code, was_bound, Some(info.reason.into()))
         }
-        Event::SocketError(message) => (Kind::SocketError, -1.0, 0, false, Some(message)),
+        Event::SocketError { connection, error } => {
+            (Kind::SocketError, slot(&connection), 0, false, Some(error))
+        }
+        Event::Frame { connection, kind, text } => {
+            (Kind::Frame, slot(&connection), kind as u16, false, Some(text))
+        }
         Event::BridgeOpened(bridge) => {
             (Kind::BridgeOpened, bridge.id().into(), 0, false, addresses(&bridge))
         }

@@ -80,6 +80,12 @@ pub struct Connection {
     resumed: AtomicU64,
     /// Looks of the pinging task since something arrived.
     quiet_looks: AtomicU32,
+    /// The embedder paused reading.
+    paused: AtomicBool,
+    /// The embedder is told of every frame.
+    observed: AtomicBool,
+    /// The subprotocol of the handshake.
+    protocol: Option<Box<str>>,
     overflowed: AtomicBool,
     terminated: AtomicBool,
     abandoned: AtomicBool,
@@ -111,6 +117,9 @@ impl Connection {
             stalled: AtomicBool::new(false),
             resumed: AtomicU64::new(0),
             quiet_looks: AtomicU32::new(0),
+            paused: AtomicBool::new(false),
+            observed: AtomicBool::new(false),
+            protocol: None,
             overflowed: AtomicBool::new(false),
             terminated: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
@@ -118,6 +127,34 @@ impl Connection {
             bounds,
             counters,
         }
+    }
+
+    pub(crate) fn with_protocol(self, protocol: Option<Box<str>>) -> Self {
+        Self { protocol, ..self }
+    }
+
+    /// The subprotocol that the handshake agreed on.
+    pub fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
+
+    /// Stops reading from the peer, or goes on.
+    pub(crate) fn set_paused(&self, is_paused: bool) {
+        self.paused.store(is_paused, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
+    /// Whether [`Event::Frame`](crate::Event::Frame) tells of every frame from now on.
+    pub(crate) fn set_observed(&self, is_observed: bool) {
+        self.observed.store(is_observed, Ordering::Release);
+    }
+
+    pub(crate) fn is_observed(&self) -> bool {
+        self.observed.load(Ordering::Acquire)
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -167,9 +204,10 @@ impl Connection {
         !self.overflowed.swap(true, Ordering::Relaxed)
     }
 
-    /// Starts the closing handshake behind all that was sent before. Harmless when repeated.
+    /// Starts the closing handshake behind all that was sent before; with code 1005 by a frame without
+    /// a code. Harmless when repeated.
     pub fn close(&self, code: u16, reason: &str) {
-        if self.outbox.close(close_frame(Some(code), reason)) {
+        if self.outbox.close(close_frame((code != 1005).then_some(code), reason)) {
             self.changed.notify_one();
         }
     }

@@ -14,6 +14,7 @@ use crate::{
     connection::{CloseInfo, Connection},
     sync::{AtomicBool, Condvar, Mutex, Ordering, lock},
     turns::Turns,
+    websocket::FrameKind,
 };
 use worker_core::protocol::Registration;
 
@@ -122,7 +123,23 @@ pub enum Event {
         was_bound: bool,
     },
     /// A socket failed; a `Closed` follows.
-    SocketError(Text),
+    SocketError {
+        /// The connection.
+        connection: Arc<Connection>,
+        /// What is wrong, in words.
+        error: Text,
+    },
+    /// A frame of a connection that is observed ([`Fleet::set_observed`]), after its effect.
+    ///
+    /// [`Fleet::set_observed`]: crate::Fleet::set_observed
+    Frame {
+        /// Its sender.
+        connection: Arc<Connection>,
+        /// Text, binary, ping or pong. The fragments of a message come together.
+        kind: FrameKind,
+        /// A message as text; of a ping or pong each byte as one character.
+        text: Text,
+    },
     /// A connection that is no worker's: its owner serves it.
     BridgeOpened(Arc<Bridge>),
     /// A bridge has bytes to read, or its peer ended.
@@ -170,6 +187,7 @@ impl Event {
                 }
             }
             Self::Message { connection, text }
+            | Self::Frame { connection, text, .. }
             | Self::Registered { connection, visible: text, .. } => {
                 each(connection, text.value.len() + NOTE_BYTES);
             }

@@ -28,7 +28,7 @@ use crate::{
     outbox::SendError,
     postbox::{Postbox, Roster},
     server::{Server, ServerOptions},
-    websocket::{MAX_HEADER_LEN, seal_text},
+    websocket::{FrameKind, MAX_HEADER_LEN, frame, seal_text},
 };
 
 /// Everything the owner does with its server, from one thread.
@@ -314,6 +314,42 @@ impl Fleet {
         if let Some(connection) = self.connection(slot) {
             self.postbox.finish_broadcasts();
             connection.close(code, reason);
+        }
+    }
+
+    /// A final or fragmented data frame, or a control frame, around a copy of `payload`.
+    pub fn frame(kind: FrameKind, is_final: bool, payload: &[u8]) -> Bytes {
+        frame(kind, is_final, payload)
+    }
+
+    /// Bytes sent to a worker that the system has not taken yet.
+    pub fn unsent_bytes(&self, slot: Slot) -> usize {
+        self.connection(slot).map_or(0, |connection| connection.outbox().bytes())
+    }
+
+    /// Stops reading from a worker, or goes on. Meanwhile its heartbeats are not seen either.
+    pub fn set_paused(&self, slot: Slot, is_paused: bool) {
+        if let Some(connection) = self.connection(slot) {
+            connection.set_paused(is_paused);
+        }
+    }
+
+    /// Starts or ends telling of every frame of a worker: [`Event::Frame`].
+    pub fn set_observed(&self, slot: Slot, is_observed: bool) {
+        if let Some(connection) = self.connection(slot) {
+            connection.set_observed(is_observed);
+        }
+    }
+
+    /// The subprotocol of a worker's handshake.
+    pub fn protocol(&self, slot: Slot) -> Option<&str> {
+        self.connection(slot)?.protocol()
+    }
+
+    /// Drops a worker's connection without a closing handshake.
+    pub fn terminate(&self, slot: Slot) {
+        if let Some(connection) = self.connection(slot) {
+            connection.terminate();
         }
     }
 

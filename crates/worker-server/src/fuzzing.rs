@@ -43,7 +43,7 @@ pub fn decode<'a>(
             let frame = match decoder.next(&mut rest) {
                 Ok(Some(Incoming::Message(text))) => Frame::Message(text.into_owned()),
                 Ok(Some(Incoming::Ping(payload))) => Frame::Ping(payload.into_owned()),
-                Ok(Some(Incoming::Pong)) => Frame::Pong,
+                Ok(Some(Incoming::Pong(_))) => Frame::Pong,
                 Ok(Some(Incoming::Close(close))) => {
                     frames.push(Frame::Close(close));
                     return (frames, None);

@@ -49,4 +49,5 @@ pub use listener::{Address, Addresses, ListenError};
 pub use outbox::SendError;
 pub use panics::caught;
 pub use server::{Server, ServerOptions};
+pub use websocket::FrameKind;
 pub use worker_core as core;

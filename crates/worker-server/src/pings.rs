@@ -90,11 +90,12 @@ fn is_left_to_owner(shared: &Shared, connection: &Connection) -> bool {
     last == 0.0 || silence.is_nan() || silence <= patience
 }
 
-fn give_up(shared: &Shared, connection: &Connection) {
+fn give_up(shared: &Shared, connection: &Arc<Connection>) {
     if connection.is_terminated() {
         return;
     }
     shared.counters.ping_timeouts.increment();
-    shared.events.push(Event::SocketError("The peer does not answer pings".into()));
+    let error = "The peer does not answer pings".into();
+    shared.events.push(Event::SocketError { connection: Arc::clone(connection), error });
     connection.terminate();
 }

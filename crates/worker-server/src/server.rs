@@ -131,13 +131,18 @@ impl Shared {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn open_connection(&self, half: WriteHalf) -> Arc<Connection> {
+    pub(crate) fn open_connection(
+        &self,
+        half: WriteHalf,
+        protocol: Option<Box<str>>,
+    ) -> Arc<Connection> {
         let limits = self.limits();
         let outbox = Outbox::new(limits.outbox_bytes, Arc::clone(&self.outbox_budget));
         outbox.open(half);
         let counters = Arc::clone(&self.counters);
         let bounds = Arc::clone(&self.backlog_bounds);
-        let connection = Arc::new(Connection::new(self.next_id(), outbox, bounds, counters));
+        let connection = Connection::new(self.next_id(), outbox, bounds, counters);
+        let connection = Arc::new(connection.with_protocol(protocol));
         lock(&self.connections).insert(connection.id(), Arc::clone(&connection));
         connection
     }

@@ -21,7 +21,7 @@ use crate::{
     outbox::{Rest, Written},
     server::{Run, Shared, TaskGuard},
     stream::{ReadHalf, Stream, with_buffer},
-    websocket::{Decoder, Incoming, ProtocolError, close_frame, pong_frame},
+    websocket::{Decoder, FrameKind, Incoming, ProtocolError, close_frame, pong_frame},
 };
 
 /// Bytes of an incomplete message from which on it must go on arriving.
@@ -29,8 +29,14 @@ const LARGE_MESSAGE_BYTES: usize = 1024 * 1024;
 /// Unread answers (pongs, acknowledgements) beyond which a peer is not read any more.
 const UNREAD_REPLY_BYTES: usize = 64 * 1024;
 
-/// A worker's stream, and what came together with the handshake.
-pub(crate) type WorkerStream = (Stream, Vec<u8>);
+/// A worker's stream after the handshake.
+pub(crate) struct WorkerStream {
+    pub(crate) stream: Stream,
+    /// Bytes that came together with the handshake.
+    pub(crate) early: Vec<u8>,
+    /// The subprotocol that the handshake agreed on.
+    pub(crate) protocol: Option<Box<str>>,
+}
 
 /// Serves the connection until it is gone. An idle one takes the memory of this task, so what it is
 /// given is boxed, and what it seldom waits for.
@@ -74,9 +80,9 @@ fn open(
     shared: &Shared,
     run: &Run,
 ) -> (ReadHalf, Vec<u8>, Arc<Connection>) {
-    let (stream, early) = *stream;
+    let WorkerStream { stream, early, protocol } = *stream;
     let (stream, half) = stream.split();
-    let connection = shared.open_connection(half);
+    let connection = shared.open_connection(half, protocol);
     if run.is_terminating() {
         // Too late to be among those that the end of the run terminates.
         connection.terminate();
@@ -203,6 +209,7 @@ impl Session<'_> {
         let connection = self.ending.connection;
         let has_room = self.has_room();
         let reads = self.phase != Phase::Draining
+            && !connection.is_paused()
             && self.reply_bytes <= UNREAD_REPLY_BYTES
             && connection.may_read(has_room, || self.ending.shared.clock.now_ms());
         let is_large = self.decoder.incomplete_bytes() >= LARGE_MESSAGE_BYTES;
@@ -261,7 +268,7 @@ impl Session<'_> {
         match self.deadlines.due() {
             Some(Due::Write) => {
                 self.ending.shared.counters.write_timeouts.increment();
-                self.emit(Event::SocketError("The peer does not read".into()));
+                self.emit_error("The peer does not read".to_owned());
             }
             Some(Due::Message) => {
                 self.fail(ProtocolError::MessageTimeout);
@@ -330,16 +337,35 @@ impl Session<'_> {
         match incoming {
             Incoming::Message(text) => {
                 self.incomplete.end();
+                let copy = self.ending.connection.is_observed().then(|| text.clone().into_owned());
                 self.handle_message(text);
+                if let Some(text) = copy {
+                    let is_binary = self.decoder.was_binary();
+                    let kind = if is_binary { FrameKind::Binary } else { FrameKind::Text };
+                    self.tell_frame(kind, text);
+                }
             }
             Incoming::Ping(payload) => {
                 if self.phase == Phase::Open {
                     self.reply(pong_frame(&payload));
                 }
+                self.tell_control(FrameKind::Ping, &payload);
             }
-            Incoming::Pong => {}
+            Incoming::Pong(payload) => self.tell_control(FrameKind::Pong, &payload),
             Incoming::Close(close) => self.handle_close(close),
         }
+    }
+
+    /// Tells of a control frame, whose bytes become one character each.
+    fn tell_control(&self, kind: FrameKind, payload: &[u8]) {
+        if self.ending.connection.is_observed() {
+            self.tell_frame(kind, payload.iter().copied().map(char::from).collect());
+        }
+    }
+
+    fn tell_frame(&self, kind: FrameKind, text: String) {
+        let connection = Arc::clone(self.ending.connection);
+        self.emit(Event::Frame { connection, kind, text: text.into() });
     }
 
     fn handle_close(&mut self, close: Option<(u16, String)>) {
@@ -363,7 +389,7 @@ impl Session<'_> {
             ProtocolError::TooManyIncomplete => counters.messages_given_up.increment(),
             _ => counters.protocol_errors.increment(),
         }
-        self.emit(Event::SocketError(error.to_string().into()));
+        self.emit_error(error.to_string());
         self.ending.tell(CloseInfo::abnormal());
     }
 
@@ -385,6 +411,11 @@ impl Session<'_> {
         self.reply_bytes += frame.len();
         // Full or closing: the peer does not read or does not care.
         let _ = self.ending.connection.send(frame);
+    }
+
+    fn emit_error(&self, error: String) {
+        let connection = Arc::clone(self.ending.connection);
+        self.emit(Event::SocketError { connection, error: error.into() });
     }
 
     fn emit(&self, event: Event) {

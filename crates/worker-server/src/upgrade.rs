@@ -54,13 +54,14 @@ pub(crate) async fn find_out(
             ) => head,
         };
         match head {
-            Ok(Ok(Some(Kind::Worker { answer, len }))) => {
+            Ok(Ok(Some(Kind::Worker { answer, protocol, len }))) => {
                 let early = bytes.get(len..).unwrap_or_default().to_vec();
                 drop(bytes);
                 // A peer that has seen the answer is served, whatever happens meanwhile.
                 let is_told =
                     run.is_running() && write_all(&stream, answer.as_bytes()).await.is_ok();
-                return is_told.then(|| Upgraded::Worker(Box::new((stream, early))));
+                let stream = WorkerStream { stream, early, protocol };
+                return is_told.then(|| Upgraded::Worker(Box::new(stream)));
             }
             Ok(Ok(Some(Kind::Native { route, head_only, keep_alive, len }))) => {
                 bytes.drain(..len.min(bytes.len()));
@@ -105,8 +106,9 @@ fn native_answer(body: &str, head_only: bool, keep_alive: bool) -> String {
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A perfectly well-formed upgrade of a worker: our answer, and the length of its head.
-    Worker { answer: String, len: usize },
+    /// A perfectly well-formed upgrade of a worker: our answer, the subprotocol in it, and the length
+    /// of its head.
+    Worker { answer: String, protocol: Option<Box<str>>, len: usize },
     /// A request for a native route.
     Native { route: Route, head_only: bool, keep_alive: bool, len: usize },
     /// A well-formed upgrade of a worker by a page whose origin (cut to a length that can be logged)
@@ -199,9 +201,9 @@ fn kind_of(
     }
     if headers.has("upgrade") {
         return match worker_answer(request) {
-            Some(answer) if !routes.is_endpoint(target) => {
+            Some((answer, protocol)) if !routes.is_endpoint(target) => {
                 match headers.foreign_origin(accepts_origin) {
-                    None => Kind::Worker { answer, len },
+                    None => Kind::Worker { answer, protocol, len },
                     Some(origin) => Kind::ForeignOrigin(origin),
                 }
             }
@@ -222,8 +224,9 @@ fn kind_of(
     }
 }
 
-/// The answer that accepts the request as a worker's WebSocket, if nothing is wrong with it.
-fn worker_answer(request: &httparse::Request<'_, '_>) -> Option<String> {
+/// The answer that accepts the request as a worker's WebSocket, and the subprotocol in it, if nothing
+/// is wrong with the request.
+fn worker_answer(request: &httparse::Request<'_, '_>) -> Option<(String, Option<Box<str>>)> {
     let headers = Headers(request.headers);
     let is_plain = request.method == Some("GET")
         && request.version == Some(1)
@@ -242,12 +245,14 @@ fn worker_answer(request: &httparse::Request<'_, '_>) -> Option<String> {
          Sec-WebSocket-Accept: {}\r\n",
         derive_accept_key(key.as_bytes())
     );
+    let mut protocol = None;
     if headers.has("sec-websocket-protocol") {
         let first = first_protocol(headers.only("sec-websocket-protocol")?)?;
         answer.push_str(&format!("Sec-WebSocket-Protocol: {first}\r\n"));
+        protocol = Some(first.into());
     }
     answer.push_str("\r\n");
-    Some(answer)
+    Some((answer, protocol))
 }
 
 struct Headers<'a>(&'a [httparse::Header<'a>]);

@@ -110,7 +110,7 @@ async fn unread_answers(owner: &mut Owner, peer: Peer, frame: &[u8]) -> u64 {
     let writer = tokio::spawn(async move { writing.write_all(&flood).await });
     let error = owner
         .find(|event| match event {
-            Event::SocketError(text) => Some(text),
+            Event::SocketError { error, .. } => Some(error),
             _ => None,
         })
         .await;

@@ -20,12 +20,13 @@ const INITIAL_RESERVE: usize = 64 * 1024;
 /// What a peer sent. Text borrows from the read buffer when it can.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Incoming<'a> {
-    /// A complete text message, or a binary one decoded as UTF-8 with replacement characters.
+    /// A complete text message, or a binary one decoded as UTF-8 with replacement characters; see
+    /// [`Decoder::was_binary`].
     Message(Cow<'a, str>),
     /// A ping with its payload.
     Ping(Cow<'a, [u8]>),
-    /// A pong; its payload does not matter to us.
-    Pong,
+    /// A pong with its payload.
+    Pong(Cow<'a, [u8]>),
     /// A valid close frame; without a code: `None`.
     Close(Option<(u16, String)>),
 }
@@ -94,6 +95,7 @@ pub(crate) struct Decoder {
     message: Vec<u8>,
     /// The kind of the message under assembly, if one is.
     kind: Option<Kind>,
+    was_binary: bool,
     fragments: u32,
     max_message: usize,
     max_fragments: u32,
@@ -123,6 +125,11 @@ impl Decoder {
     /// Changes the size limit from the next frame on.
     pub(crate) fn set_max_message(&mut self, bytes: usize) {
         self.max_message = bytes;
+    }
+
+    /// Whether the last complete message was binary.
+    pub(crate) fn was_binary(&self) -> bool {
+        self.was_binary
     }
 
     /// What is kept of a message that has not fully arrived.
@@ -192,7 +199,7 @@ impl Decoder {
         match opcode {
             Control::Ping => Ok(Incoming::Ping(payload)),
             Control::Close => close_of(&payload).map(Incoming::Close),
-            _ => Ok(Incoming::Pong),
+            _ => Ok(Incoming::Pong(payload)),
         }
     }
 
@@ -206,6 +213,7 @@ impl Decoder {
             return Ok(None);
         }
         let kind = self.kind.take();
+        self.was_binary = kind == Some(Kind::Binary);
         self.fragments = 0;
         if self.message.is_empty() {
             return decode(kind, Cow::Borrowed(payload)).map(Some);

@@ -11,6 +11,41 @@ use super::MAX_CONTROL_LEN;
 /// Longest header of an unmasked frame, in bytes.
 pub(crate) const MAX_HEADER_LEN: usize = 10;
 
+/// What a frame is, as its opcode says (RFC 6455 section 5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FrameKind {
+    /// Goes on with a fragmented message.
+    Continuation = 0,
+    /// Text, in UTF-8.
+    Text = 1,
+    /// Binary data.
+    Binary = 2,
+    /// Asks for a pong with the same payload.
+    Ping = 9,
+    /// Answers a ping.
+    Pong = 10,
+}
+
+impl FrameKind {
+    /// The kind with this opcode; `None` for a close and for unknown ones.
+    pub fn of(opcode: u8) -> Option<Self> {
+        let all = [Self::Continuation, Self::Text, Self::Binary, Self::Ping, Self::Pong];
+        all.into_iter().find(|kind| *kind as u8 == opcode)
+    }
+}
+
+/// A frame around a copy of `payload`.
+pub(crate) fn frame(kind: FrameKind, is_final: bool, payload: &[u8]) -> Bytes {
+    let opcode = OpCode::from(kind as u8);
+    let header = FrameHeader { is_final, opcode, ..FrameHeader::default() };
+    let mut out = Vec::with_capacity(MAX_HEADER_LEN + payload.len());
+    // Writing to a Vec cannot fail.
+    let _ = header.format(payload.len() as u64, &mut out);
+    out.extend_from_slice(payload);
+    Bytes::from(out)
+}
+
 /// One text frame around a copy of `text`.
 pub(crate) fn text_frame(text: &str) -> Bytes {
     let mut buffer = Vec::with_capacity(MAX_HEADER_LEN + text.len());
@@ -86,6 +121,16 @@ mod tests {
         assert_eq!(&text_frame(&"x".repeat(126))[..4], &[0x81, 126, 0, 126]);
         assert_eq!(&text_frame(&"x".repeat(65_535))[..4], &[0x81, 126, 255, 255]);
         assert_eq!(&text_frame(&"x".repeat(65_536))[..10], &[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn frames_of_every_kind() {
+        assert_eq!(&frame(FrameKind::Binary, true, &[0, 255])[..], b"\x82\x02\x00\xff");
+        assert_eq!(&frame(FrameKind::Text, false, b"a")[..], b"\x01\x01a");
+        assert_eq!(&frame(FrameKind::Continuation, true, b"")[..], b"\x80\x00");
+        assert_eq!(&frame(FrameKind::Ping, true, b"x")[..], b"\x89\x01x");
+        assert_eq!(FrameKind::of(10), Some(FrameKind::Pong));
+        assert_eq!((FrameKind::of(8), FrameKind::of(3)), (None, None));
     }
 
     #[test]

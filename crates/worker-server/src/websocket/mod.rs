@@ -9,8 +9,9 @@ mod decoder;
 mod frame;
 
 pub(crate) use decoder::{Decoder, Incoming, ProtocolError};
+pub use frame::FrameKind;
 pub(crate) use frame::{
-    MAX_HEADER_LEN, close_frame, ping_frame, pong_frame, seal_text, text_frame,
+    MAX_HEADER_LEN, close_frame, frame, ping_frame, pong_frame, seal_text, text_frame,
 };
 
 /// Longest payload of a control frame, in bytes.

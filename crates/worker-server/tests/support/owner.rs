@@ -205,7 +205,8 @@ pub(crate) fn describe(event: &Event) -> String {
             let bound = if *was_bound { "bound" } else { "unbound" };
             format!("closed {} {:?} {bound}", info.code, info.reason)
         }
-        Event::SocketError(text) => format!("socket error {}", text.as_str()),
+        Event::SocketError { error, .. } => format!("socket error {}", error.as_str()),
+        Event::Frame { kind, text, .. } => format!("frame {kind:?} {}", text.as_str()),
         Event::BridgeOpened(_) => "bridge opened".to_owned(),
         Event::BridgeReadable(_) => "bridge readable".to_owned(),
         Event::BridgeWritable(_) => "bridge writable".to_owned(),

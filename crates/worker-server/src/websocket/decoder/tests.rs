@@ -89,7 +89,7 @@ fn decode_with<'a>(
             match decoder.next(&mut rest) {
                 Ok(Some(Incoming::Message(text))) => all.push(Got::Message(text.into_owned())),
                 Ok(Some(Incoming::Ping(payload))) => all.push(Got::Ping(payload.into_owned())),
-                Ok(Some(Incoming::Pong)) => all.push(Got::Pong),
+                Ok(Some(Incoming::Pong(_))) => all.push(Got::Pong),
                 Ok(Some(Incoming::Close(close))) => all.push(Got::Close(close)),
                 Ok(None) => break,
                 Err(error) => return (all, Some(error)),
