@@ -99,12 +99,13 @@ describe("a port that is no port", () => {
     expect(error.code).toBe("ERR_SOCKET_BAD_PORT");
   });
 
-  test("leaves the server running until stop()", async () => {
+  test("may be tried again, and stop() resolves and says so once", async () => {
     const { server, logger } = createServer({ port: 65_536 });
     await rejection(server.start());
 
-    await expect(server.start()).rejects.toThrow(new Error("WorkerServer is already running"));
+    expect((await rejection(server.start())).code).toBe("ERR_SOCKET_BAD_PORT");
     await expect(server.stop()).resolves.toBeUndefined();
+    await server.stop();
     expect(logger.of("HTTP + WebSocket server stopped")).toHaveLength(1);
     expect((await rejection(server.start())).code).toBe("ERR_SOCKET_BAD_PORT");
   });
@@ -175,12 +176,26 @@ describe("a port in use", () => {
     expect.assertions(1);
   });
 
-  test("leaves the server running until stop(), which resolves and says so", async () => {
+  test("may be tried again, and succeeds once the port is free", async () => {
+    const { port, server: holder } = await startServer();
+    const { server, logger } = createServer({ port });
+    expect((await rejection(server.start())).code).toBe("EADDRINUSE");
+    expect((await rejection(server.start())).code).toBe("EADDRINUSE");
+
+    await holder.stop();
+    await server.start();
+
+    await TestWorker.register(port);
+    expect(server.getWorkerCount()).toBe(1);
+    expect(logger.of("HTTP + WebSocket server started")).toHaveLength(1);
+    await expect(server.start()).rejects.toThrow(new Error("WorkerServer is already running"));
+  });
+
+  test("is no running server, but stop() says so all the same", async () => {
     const { port } = await startServer();
     const { server, logger } = createServer({ port });
     await rejection(server.start());
 
-    await expect(server.start()).rejects.toThrow(new Error("WorkerServer is already running"));
     await expect(server.stop()).resolves.toBeUndefined();
 
     expect(logger.lines.at(-1)).toStrictEqual({

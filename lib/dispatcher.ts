@@ -1,6 +1,7 @@
 // Not the global, which a test may fake: the native side does not wait for that.
 import { setImmediate } from "node:timers";
 import { type Application, isTyped, MISSING_TYPE, parseMessage, type Sender } from "./application.js";
+import { virtualNow } from "./clock.js";
 import type { Fleet } from "./fleet.js";
 import { errorMessage, type Logger } from "./logger.js";
 import { ORIGIN_REFUSED } from "./origins.js";
@@ -69,7 +70,7 @@ export class Dispatcher {
 
   #turn(): void {
     const { number, view } = this.#home;
-    binding.observeClock(number, Date.now());
+    binding.observeClock(number, virtualNow());
     for (let left = MOST_PER_TURN; left > 0; left--) {
       const text = binding.next(number);
       const kind = view[EventView.Kind]!;

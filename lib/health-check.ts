@@ -1,5 +1,6 @@
+import { virtualNow } from "./clock.js";
 import type { Fleet } from "./fleet.js";
-import { binding } from "./native.js";
+import { binding, OverdueView } from "./native.js";
 import type { Home, Session } from "./session.js";
 import { WorkerStatus } from "./worker-status.js";
 
@@ -42,24 +43,24 @@ export class HealthCheck {
 
   /** Marks the workers that are silent for more than the timeout; returns those presumed dead. */
   check(timeoutMs: number): Session[] {
-    const now = Date.now();
-    const { number } = this.#home;
+    const now = virtualNow();
+    const { number, view } = this.#home;
     binding.observeClock(number, now);
     for (const session of this.#fleet.values()) session.tellEditedHeartbeat();
     const dead: Session[] = [];
     for (let left = binding.checkHealth(number, now, timeoutMs); left > 0; left--) {
-      const found = binding.nextOverdue(number);
-      const slot = Math.floor(found);
+      const slot = binding.nextOverdue(number);
+      const timeSinceHeartbeat = Math.floor(view[OverdueView.Silence]!);
+      const isDead = view[OverdueView.IsDead] === 1;
       // A logger that stops the server empties the pool under this loop.
       const session = this.#fleet.at(slot);
       if (session === undefined) continue;
-      const timeSinceHeartbeat = now - Math.floor(session.lastHeartbeat.getTime());
       if (session.status !== WorkerStatus.Unhealthy) {
         session.status = WorkerStatus.Unhealthy;
         const context = { workerId: session.id, timeSinceHeartbeat, threshold: timeoutMs };
         this.#home.logger.warn("Worker heartbeat timeout", context);
       }
-      if (found > slot) dead.push(session);
+      if (isDead) dead.push(session);
     }
     return dead;
   }

@@ -18,6 +18,14 @@ export const enum EventView {
   WasBound = 3,
 }
 
+/** Places of the view after `nextOverdue`. */
+export const enum OverdueView {
+  /** Milliseconds. */
+  Silence = 0,
+  /** 1: presumed dead. */
+  IsDead = 1,
+}
+
 /** Places of the view for what has changed; `src/fleets.rs` has the same. */
 export const enum ChangesView {
   Count = 4,

@@ -1,3 +1,4 @@
+import { steadyNow } from "./clock.js";
 import type { Logger } from "./logger.js";
 
 const PERIOD_MS = 60_000;
@@ -23,9 +24,9 @@ export class PeerLog {
   }
 
   #count(message: string): number {
-    const now = Date.now();
+    const now = steadyNow();
     const cause = this.#causes.get(message);
-    // Clocks can be set back.
+    // A test can set its clock back.
     if (cause !== undefined && Math.abs(now - cause.since) < PERIOD_MS) return ++cause.lines;
     this.#causes.set(message, { lines: 1, since: now });
     return 1;

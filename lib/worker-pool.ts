@@ -1,4 +1,5 @@
 import { freeSlots, leastLoaded } from "./choosing.js";
+import { HeartbeatAges } from "./heartbeat-ages.js";
 import { Logger } from "./logger.js";
 import { closeSocket, OPEN, sendText } from "./sockets.js";
 import type { ConnectedWorker, PoolWorker, WorkerInfo, WorkerServerLogger } from "./types.js";
@@ -28,6 +29,7 @@ export class WorkerPool {
   /** The same, to be walked through faster; made when it is needed after somebody was removed or replaced. */
   #inOrder: ConnectedWorker[] | undefined = [];
   readonly #logger: Logger;
+  readonly #ages = new HeartbeatAges();
 
   constructor(logger?: WorkerServerLogger) {
     this.#logger = new Logger(logger);
@@ -40,6 +42,7 @@ export class WorkerPool {
     if (this.#workers.has(worker.id)) this.#inOrder = undefined;
     else this.#inOrder?.push(worker);
     this.#workers.set(worker.id, worker);
+    this.#ages.note(worker);
   }
 
   /** Takes a worker out and returns it; its socket is left alone. */
@@ -129,13 +132,14 @@ export class WorkerPool {
 
   /**
    * Marks workers whose last heartbeat is older than the timeout as unhealthy. Returns the ids of those that are silent
-   * for more than three timeouts, in order; they stay in the pool.
+   * for more than three timeouts, in order; they stay in the pool. A step of the system's clock makes nobody silent.
    */
   checkHealth(timeoutMs: number): string[] {
-    const now = Date.now();
     const dead: string[] = [];
-    for (const worker of this.#workers.values()) {
-      const timeSinceHeartbeat = now - worker.lastHeartbeat.getTime();
+    const workers = [...this.#workers.values()];
+    const ages = this.#ages.of(workers);
+    for (const [at, worker] of workers.entries()) {
+      const timeSinceHeartbeat = Math.floor(ages[at]!);
       if (!(timeSinceHeartbeat > timeoutMs)) continue;
       const workerId = worker.id;
       if (worker.status !== WorkerStatus.Unhealthy) {

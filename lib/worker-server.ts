@@ -62,8 +62,9 @@ export class WorkerServer {
   readonly #healthCheck: HealthCheck;
   readonly #http: HttpGateway;
   #boundPort: number | undefined;
-  /** From `start` (also a failed one) to `stop`. */
   #isRunning = false;
+  /** The last start failed, and there was no `stop` since. */
+  #hasFailed = false;
   /** Told when the native side has stopped. */
   #stopping: { done: Promise<void>; resolve: () => void } | undefined;
   /** Counts starts and stops, so that a start notices that it was stopped. */
@@ -104,14 +105,14 @@ export class WorkerServer {
   /**
    * Listens on all interfaces; resolves when it does.
    *
-   * @throws (rejects) Error "WorkerServer is already running" until `stop` was called, also after a start that failed;
-   * RangeError with code ERR_SOCKET_BAD_PORT; an Error like Node's own (`code`, `errno`, `syscall`, `address`, `port`)
-   * when the port cannot be had.
+   * @throws (rejects) Error "WorkerServer is already running" until `stop` was called; RangeError with code
+   * ERR_SOCKET_BAD_PORT; an Error like Node's own (`code`, `errno`, `syscall`, `address`, `port`) when the port cannot be
+   * had. After a failure it may be called again.
    */
   async start(): Promise<void> {
     if (this.#isRunning || this.#stopping !== undefined) throw new Error("WorkerServer is already running");
-    this.#isRunning = true;
-    const epoch = ++this.#epoch;
+    // Until it succeeds.
+    this.#hasFailed = true;
     const address = listenAddress(this.#options.port);
     const outcome = this.#native.listen(address, this.#dispatcher.wake);
     if (outcome.errno !== undefined && outcome.errno !== null) {
@@ -119,6 +120,9 @@ export class WorkerServer {
       this.#logger.error("HTTP server error", { error: error.message });
       throw error;
     }
+    this.#hasFailed = false;
+    this.#isRunning = true;
+    const epoch = ++this.#epoch;
     this.#boundPort = outcome.port ?? this.#boundPort;
     this.#http.start();
     this.#healthCheck.start(this.#options.native.healthCheckIntervalMs);
@@ -143,6 +147,9 @@ export class WorkerServer {
       this.#isRunning = false;
       this.#epoch++;
       await this.#shutDown(timeoutMs);
+    } else if (this.#hasFailed) {
+      // Nothing to stop, but it says so, as in version 1.
+      this.#hasFailed = false;
     } else {
       return;
     }

@@ -6,7 +6,7 @@
 
 /** Takes the next event; the view gets its kind, its slot or bridge (-1: none), its close code and a flag. */
 export declare function next(server: number): string | undefined;
-/** Tells what `Date.now()` shows. */
+/** Tells what the realm's own clock shows; NaN: it has none. */
 export declare function observeClock(server: number, now: number): void;
 /** Takes the worker of the last `Registered` event into the pool; returns its slot. */
 export declare function admit(server: number): number;
@@ -55,9 +55,9 @@ export declare function setCategoryActive(
 export declare function setPrecedence(server: number, slot: number, precedence: number): void;
 /** Milliseconds since the Unix epoch. */
 export declare function setLastHeartbeat(server: number, slot: number, ms: number): void;
-/** Looks for workers whose heartbeat is older than the timeout; returns how many. */
+/** Looks for workers whose heartbeat is older than the timeout; returns how many. `now` is as in `observeClock`. */
 export declare function checkHealth(server: number, now: number, timeoutMs: number): number;
-/** The next of them (plus 0.5 if it is presumed dead), or -1. */
+/** The next of them, or -1. The view gets the milliseconds of its silence, and 1 if it is presumed dead. */
 export declare function nextOverdue(server: number): number;
 /** Sends a text frame; false if the connection does not take it. */
 export declare function send(server: number, slot: number, text: string): boolean;
@@ -96,6 +96,8 @@ export declare function bridgeFinish(server: number, bridge: number): void;
 export declare function bridgeTerminate(server: number, bridge: number): void;
 /** What the server has counted, as JSON. */
 export declare function stats(server: number): string;
+/** Milliseconds since some moment, on a clock that nothing sets. */
+export declare function steadyNow(): number;
 /** Compares in constant time. */
 export declare function safeCompare(left: string, right: string): boolean;
 

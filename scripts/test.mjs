@@ -8,6 +8,7 @@ import { checks } from "./lib/checks.mjs";
 import { ensureBuilt } from "./lib/builds.mjs";
 import { ensureDependencies } from "./lib/dependencies.mjs";
 import { Refusal } from "./lib/project.mjs";
+import { ensurePrograms } from "./lib/system-packages.mjs";
 import { ensureLinters, ensureToolchain } from "./lib/toolchain.mjs";
 
 const total = { passed: 0, failed: 0 };
@@ -37,6 +38,7 @@ function chosen() {
 
 async function run(name) {
   const check = checks[name];
+  await ensurePrograms(...(check.programs ?? []));
   await ensureBuilt(...check.needs);
   const began = performance.now();
   const { passed, failed, output } = await check.run();

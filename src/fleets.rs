@@ -5,7 +5,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc};
 use worker_server::{
     Connection, Fleet, MessageBatch,
     core::{
-        pool::{Slot, Status},
+        pool::{Slot, Status, health::Verdict},
         protocol::Capabilities,
     },
 };
@@ -21,7 +21,7 @@ pub(crate) struct Owned {
     /// What is left to hand out of the last ranking, in reverse.
     pub(crate) ranked: Vec<Slot>,
     /// What is left to hand out of the last health check, in reverse.
-    pub(crate) overdue: Vec<(u32, bool)>,
+    pub(crate) overdue: Vec<(Slot, Verdict, f64)>,
     /// Doubles that JavaScript reads after a call, and puts its changes into; see `lib/native.ts`.
     pub(crate) view: View,
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use napi::{JsValue, bindgen_prelude::*};
 use napi_derive::napi;
 use worker_server::{
-    Address, EventQueue, Fleet, ListenError, ServerOptions,
+    Address, Clock, EventQueue, Fleet, ListenError, ServerOptions,
     core::{auth::TokenVerifier, origin::AllowedOrigins},
 };
 
@@ -71,6 +71,7 @@ impl NativeServer {
             health_check_interval_ms: options.health_check_interval_ms,
             health_path: options.health_path,
             limits: options.limits.into(),
+            clock: Clock::default(),
             release_memory: Some(memory::release),
         };
         let waker = Arc::new(Waker::default());

@@ -7,7 +7,7 @@
 mod arguments;
 mod events;
 
-use std::{ffi::c_void, ptr};
+use std::{ffi::c_void, ptr, sync::LazyLock, time::Instant};
 
 use bytes::Bytes;
 use napi::sys;
@@ -89,6 +89,7 @@ export! {
     "bridgeFinish" => bridge_finish,
     "bridgeTerminate" => bridge_terminate,
     "stats" => stats,
+    "steadyNow" => steady_now,
     "safeCompare" => compare,
 }
 
@@ -168,8 +169,8 @@ fn slot(call: &Call) -> Option<Slot> {
 }
 
 fn observe_clock(call: &Call) -> Option<Value> {
-    let now = call.f64(1)?;
-    owned(call, |owned| owned.fleet.observe_clock(now))?;
+    let own_now = call.f64(1).filter(|ms| !ms.is_nan());
+    owned(call, |owned| owned.fleet.observe_clock(own_now))?;
     None
 }
 
@@ -297,15 +298,10 @@ fn set_last_heartbeat(call: &Call) -> Option<Value> {
 }
 
 fn check_health(call: &Call) -> Option<Value> {
-    let (now, timeout) = (call.f64(1)?, call.f64(2)?);
+    let (own_now, timeout) = (call.f64(1).filter(|ms| !ms.is_nan()), call.f64(2)?);
     let count = owned(call, |owned| {
-        owned.overdue = owned
-            .fleet
-            .overdue(now, timeout)
-            .into_iter()
-            .rev()
-            .map(|(slot, verdict)| (slot.index(), verdict == Verdict::PresumedDead))
-            .collect();
+        owned.overdue = owned.fleet.overdue(own_now, timeout);
+        owned.overdue.reverse();
         owned.overdue.len()
     })?;
     call.number(count as f64)
@@ -313,10 +309,16 @@ fn check_health(call: &Call) -> Option<Value> {
 
 fn next_overdue(call: &Call) -> Option<Value> {
     let slot = owned(call, |owned| {
-        let Some((slot, is_dead)) = owned.overdue.pop() else { return -1.0 };
-        if is_dead { f64::from(slot) + 0.5 } else { slot.into() }
+        let (slot, verdict, silence_ms) = owned.overdue.pop()?;
+        owned.view.write([
+            silence_ms,
+            f64::from(u8::from(verdict == Verdict::PresumedDead)),
+            0.0,
+            0.0,
+        ]);
+        Some(slot)
     })?;
-    call.number(slot)
+    call.slot_or_none(slot)
 }
 
 fn send(call: &Call) -> Option<Value> {
@@ -472,6 +474,11 @@ fn stats(call: &Call) -> Option<Value> {
     ];
     let fields = fields.map(|(name, value)| format!(r#""{name}":{value}"#));
     call.text(&format!("{{{}}}", fields.join(",")).into())
+}
+
+fn steady_now(call: &Call) -> Option<Value> {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    call.number(START.elapsed().as_secs_f64() * 1_000.0)
 }
 
 fn compare(call: &Call) -> Option<Value> {

@@ -17,6 +17,9 @@ const scope = {
   get WorkerServer() {
     return require("../../index.js").WorkerServer;
   },
+  get WorkerPool() {
+    return require("../../index.js").WorkerPool;
+  },
   WebSocket,
   Thread: Worker,
   http,

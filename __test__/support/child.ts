@@ -5,13 +5,14 @@ import type net from "node:net";
 import { join } from "node:path";
 import type { Worker } from "node:worker_threads";
 import type { WebSocket } from "ws";
-import type { WorkerServer } from "../../index.js";
+import type { WorkerPool, WorkerServer } from "../../index.js";
 
 const SCRIPT = join(__dirname, "child-process.cjs");
 
 /** What a function that runs in a child finds there (child-process.cjs). It sees nothing else of its test. */
 export interface ChildScope {
   readonly WorkerServer: typeof WorkerServer;
+  readonly WorkerPool: typeof WorkerPool;
   readonly WebSocket: typeof WebSocket;
   /** Of `node:worker_threads`. */
   readonly Thread: typeof Worker;

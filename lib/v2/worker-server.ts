@@ -54,9 +54,9 @@ export class WorkerServer {
   /**
    * Listens on all interfaces; resolves when it does.
    *
-   * @throws (rejects) Error "WorkerServer is already running" until `stop` was called, also after a start that failed;
-   * RangeError with code ERR_SOCKET_BAD_PORT; an Error like Node's own (`code`, `errno`, `syscall`, `address`, `port`)
-   * when the port cannot be had.
+   * @throws (rejects) Error "WorkerServer is already running" until `stop` was called; RangeError with code
+   * ERR_SOCKET_BAD_PORT; an Error like Node's own (`code`, `errno`, `syscall`, `address`, `port`) when the port cannot be
+   * had. After a failure it may be called again.
    */
   start(): Promise<void> {
     return this.#server.start();

@@ -13,7 +13,8 @@ const nothing = [];
 const thePackage = ["native", "facade"];
 
 /**
- * Every check of `npm test`, in order, with what has to be built for it (builds.mjs).
+ * Every check of `npm test`, in order, with what has to be built for it (builds.mjs), and the programs of the system that
+ * it runs (system-packages.mjs).
  * `run` resolves to how many things passed and failed, and what to show if one did.
  */
 export const checks = {
@@ -45,7 +46,7 @@ export const checks = {
   bindings: { needs: thePackage, run: bindings },
   types: { needs: thePackage, run: typeTests },
   package: { needs: thePackage, run: packageChecks },
-  jest: { needs: [...thePackage, "faults"], run: jest },
+  jest: { needs: [...thePackage, "faults"], programs: ["faketime"], run: jest },
 };
 
 /** The load generator of the benchmark and the fuzz targets are workspaces of their own. */

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { cargoCounts, nodeTestCounts } from "./checks.mjs";
 import { fits } from "./dependencies.mjs";
 import { wrongVerdicts } from "./fuzz.mjs";
+import { sentence } from "./system-packages.mjs";
 import { atLeast, nodeProblem, rustProblem } from "./toolchain.mjs";
 
 test("versions are compared as numbers, as far as the minimum goes", () => {
@@ -13,6 +14,13 @@ test("versions are compared as numbers, as far as the minimum goes", () => {
   assert.equal(atLeast("20.0.0", "20"), true);
   assert.equal(atLeast("18.20.0", "20"), false);
   assert.equal(atLeast("2", "1.89"), true);
+});
+
+test("a missing program is one sentence that names the package", () => {
+  assert.equal(
+    sentence("faketime"),
+    "The tests need faketime: install the package faketime (Debian, Ubuntu) or libfaketime (others).",
+  );
 });
 
 test("a missing or old tool is one sentence that names what to install", () => {

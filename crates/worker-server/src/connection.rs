@@ -8,7 +8,7 @@ use std::sync::{
 use bytes::Bytes;
 use tokio::sync::{Notify, futures::Notified};
 use worker_core::{
-    pool::Slot,
+    pool::{Slot, health::Moment},
     protocol::{CloseReason, WorkerId},
 };
 
@@ -50,6 +50,43 @@ impl From<CloseReason> for CloseInfo {
     }
 }
 
+/// Before every other moment.
+const NEVER: Moment = Moment { wall_ms: f64::NEG_INFINITY, steady_ms: f64::NEG_INFINITY };
+
+/// A moment that threads share. Whoever reads it while it is written may get one clock's old time.
+#[derive(Debug)]
+struct Stamp {
+    wall: AtomicU64,
+    steady: AtomicU64,
+}
+
+impl Stamp {
+    fn get(&self) -> Moment {
+        Moment {
+            wall_ms: f64::from_bits(self.wall.load(Ordering::Relaxed)),
+            steady_ms: f64::from_bits(self.steady.load(Ordering::Relaxed)),
+        }
+    }
+
+    fn set(&self, moment: Moment) {
+        self.wall.store(moment.wall_ms.to_bits(), Ordering::Relaxed);
+        self.steady.store(moment.steady_ms.to_bits(), Ordering::Relaxed);
+    }
+}
+
+impl Default for Stamp {
+    fn default() -> Self {
+        let stamp = Self { wall: AtomicU64::new(0), steady: AtomicU64::new(0) };
+        stamp.set(NEVER);
+        stamp
+    }
+}
+
+/// The later time; the first one if it is NaN.
+fn later(time: f64, other: f64) -> f64 {
+    if other > time { other } else { time }
+}
+
 /// One accepted WebSocket connection.
 #[derive(Debug)]
 pub struct Connection {
@@ -62,8 +99,7 @@ pub struct Connection {
     bound: Mutex<Option<WorkerId>>,
     /// Place in the fleet, while it has one. Written by the owner's thread only.
     slot: AtomicU32,
-    /// Milliseconds since the epoch, as bits of an f64.
-    last_heartbeat: AtomicU64,
+    last_heartbeat: Stamp,
     /// Where the owner reads the same, while it has a slot.
     heartbeat_place: Mutex<Option<Place>>,
     /// The owner marked it unhealthy, so the next heartbeat must tell the owner.
@@ -76,8 +112,8 @@ pub struct Connection {
     used_share: AtomicUsize,
     /// Not read at the moment because of a limit: its silence proves nothing.
     stalled: AtomicBool,
-    /// When it was read again after that, until it beats; as `last_heartbeat`.
-    resumed: AtomicU64,
+    /// When it was read again after that, until it beats.
+    resumed: Stamp,
     /// Looks of the pinging task since something arrived.
     quiet_looks: AtomicU32,
     /// The embedder paused reading.
@@ -108,14 +144,14 @@ impl Connection {
             changed: Notify::new(),
             bound: Mutex::default(),
             slot: AtomicU32::new(NO_SLOT),
-            last_heartbeat: AtomicU64::new(0),
+            last_heartbeat: Stamp::default(),
             heartbeat_place: Mutex::default(),
             unhealthy: AtomicBool::new(false),
             backlog: AtomicUsize::new(0),
             turn: AtomicU64::new(0),
             used_share: AtomicUsize::new(0),
             stalled: AtomicBool::new(false),
-            resumed: AtomicU64::new(0),
+            resumed: Stamp::default(),
             quiet_looks: AtomicU32::new(0),
             paused: AtomicBool::new(false),
             observed: AtomicBool::new(false),
@@ -262,24 +298,27 @@ impl Connection {
 
     /// When it last beat (or registered), in milliseconds since the Unix epoch.
     pub fn last_heartbeat_ms(&self) -> f64 {
-        f64::from_bits(self.last_heartbeat.load(Ordering::Relaxed))
+        self.last_heartbeat.get().wall_ms
     }
 
     /// Since when its silence can be held against it: what it sent while it was not read has yet to
     /// be looked at.
-    pub(crate) fn last_chance_ms(&self) -> f64 {
-        let (last, resumed) = (self.last_heartbeat_ms(), self.resumed.load(Ordering::Relaxed));
+    pub(crate) fn last_chance(&self) -> Moment {
+        let (last, resumed) = (self.last_heartbeat.get(), self.resumed.get());
         // Not `max`, for a time set by hand may be NaN, which is never too long ago.
-        if f64::from_bits(resumed) > last { f64::from_bits(resumed) } else { last }
+        Moment {
+            wall_ms: later(last.wall_ms, resumed.wall_ms),
+            steady_ms: later(last.steady_ms, resumed.steady_ms),
+        }
     }
 
-    pub(crate) fn set_last_heartbeat_ms(&self, ms: f64) {
+    pub(crate) fn set_last_heartbeat(&self, at: Moment) {
         let place = lock(&self.heartbeat_place);
-        self.last_heartbeat.store(ms.to_bits(), Ordering::Relaxed);
+        self.last_heartbeat.set(at);
         if let Some(place) = &*place {
-            place.set(ms);
+            place.set(at.wall_ms);
         }
-        self.resumed.store(0, Ordering::Relaxed);
+        self.resumed.set(NEVER);
     }
 
     /// From now on heartbeats are written down there, too.
@@ -293,9 +332,11 @@ impl Connection {
 
     /// Notes a heartbeat. Its fraction of a millisecond differs from the last one's, so that each is
     /// seen as a heartbeat of its own, whatever the clock shows.
-    pub(crate) fn beat(&self, now_ms: f64) {
-        let fraction = (self.last_heartbeat_ms().fract() + HEARTBEAT_STEP_MS).fract();
-        self.set_last_heartbeat_ms(now_ms.floor() + fraction);
+    pub(crate) fn beat(&self, now: Moment) {
+        let last = self.last_heartbeat_ms();
+        let fraction =
+            if last.is_finite() { (last.fract() + HEARTBEAT_STEP_MS).fract() } else { 0.0 };
+        self.set_last_heartbeat(Moment { wall_ms: now.wall_ms.floor() + fraction, ..now });
     }
 
     /// Notes that something arrived.
@@ -361,14 +402,14 @@ impl Connection {
 
     /// Whether it may be read, which takes a backlog below its bound and room for the message that it
     /// sends; remembers the answer for [`Connection::is_stalled`].
-    pub(crate) fn may_read(&self, has_room: bool, now_ms: impl FnOnce() -> f64) -> bool {
+    pub(crate) fn may_read(&self, has_room: bool, now: impl FnOnce() -> Moment) -> bool {
         let was_stalled = self.is_stalled();
         let bound = self.bounds.bound();
         let bound = if was_stalled { low_mark(bound) } else { bound };
         let is_taken = self.backlog.load(Ordering::Acquire) <= bound;
         let may = is_taken && has_room;
         if may && was_stalled {
-            self.resumed.store(now_ms().to_bits(), Ordering::Relaxed);
+            self.resumed.set(now());
         }
         if !may && !was_stalled {
             let Counters { backlog_pauses, message_pauses, .. } = &*self.counters;
@@ -417,13 +458,18 @@ mod tests {
         Connection::new(7, outbox, Arc::new(bounds), Arc::default())
     }
 
+    /// The same time on both clocks.
+    fn at(ms: f64) -> Moment {
+        Moment { wall_ms: ms, steady_ms: ms }
+    }
+
     /// Whether the future is ready now.
     fn is_ready(future: impl Future<Output = ()>) -> bool {
         pin!(future).poll(&mut Context::from_waker(Waker::noop())) == Poll::Ready(())
     }
 
     fn may_read(connection: &Connection) -> bool {
-        connection.may_read(true, || 1_000.0)
+        connection.may_read(true, || at(1_000.0))
     }
 
     #[test]
@@ -473,25 +519,28 @@ mod tests {
     #[test]
     fn silence_counts_from_the_moment_it_is_read_again() {
         let connection = connection(100, 100);
-        connection.set_last_heartbeat_ms(5.0);
-        assert!(connection.may_read(true, || 10.0));
-        assert_eq!(connection.last_chance_ms(), 5.0, "it was read all the time");
+        connection.set_last_heartbeat(at(5.0));
+        assert!(connection.may_read(true, || at(10.0)));
+        assert_eq!(connection.last_chance().steady_ms, 5.0, "it was read all the time");
         connection.enter_backlog(101);
-        connection.may_read(true, || 20.0);
+        connection.may_read(true, || at(20.0));
         connection.leave_backlog(101);
-        connection.may_read(true, || 30.0);
-        connection.may_read(true, || 40.0);
-        assert_eq!((connection.last_chance_ms(), connection.last_heartbeat_ms()), (30.0, 5.0));
-        connection.beat(35.0);
-        assert_eq!(connection.last_chance_ms().floor(), 35.0);
+        connection.may_read(true, || at(30.0));
+        connection.may_read(true, || at(40.0));
+        assert_eq!(
+            (connection.last_chance().steady_ms, connection.last_heartbeat_ms()),
+            (30.0, 5.0)
+        );
+        connection.beat(at(35.0));
+        assert_eq!(connection.last_chance().steady_ms.floor(), 35.0);
     }
 
     #[test]
     fn a_last_heartbeat_set_by_hand_stays_as_it_is() {
         let connection = connection(100, 100);
-        connection.set_last_heartbeat_ms(f64::NAN);
-        assert!(connection.last_chance_ms().is_nan());
-        connection.set_last_heartbeat_ms(-5.0);
+        connection.set_last_heartbeat(at(f64::NAN));
+        assert!(connection.last_chance().steady_ms.is_nan());
+        connection.set_last_heartbeat(at(-5.0));
         assert_eq!(connection.last_heartbeat_ms(), -5.0);
     }
 
@@ -500,7 +549,7 @@ mod tests {
         let connection = connection(100, 100);
         let mut seen = Vec::new();
         for now in [1e12, 1e12, 1e12, 1e12 + 1.0, 1e12] {
-            connection.beat(now);
+            connection.beat(at(now));
             seen.push(connection.last_heartbeat_ms());
         }
         assert!(seen.windows(2).all(|pair| pair[0] != pair[1]));

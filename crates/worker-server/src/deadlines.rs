@@ -11,13 +11,26 @@ pub(crate) struct Deadlines(Option<Box<Each>>);
 #[derive(Debug, Default)]
 struct Each {
     /// Of its phase: registration, then the closing handshake.
-    phase: Option<Instant>,
+    phase: Option<Deadline>,
     /// By when the peer must take something of what waits for it.
-    write: Option<Instant>,
+    write: Option<Deadline>,
     /// By when the peer must go on with the large message that it has begun.
-    message: Option<Instant>,
+    message: Option<Deadline>,
     /// When to look again whether there is room for the message that it has begun.
     room: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    /// The time that the peer was given.
+    within: Duration,
+}
+
+impl Deadline {
+    fn new(within: Duration) -> Self {
+        Self { at: Instant::now() + within, within }
+    }
 }
 
 /// What a deadline that has passed is about.
@@ -83,25 +96,47 @@ impl Deadlines {
     pub(crate) fn due(&self) -> Option<Due> {
         let each = self.0.as_ref()?;
         let now = Instant::now();
+        let at = |deadline: Option<Deadline>| deadline.map(|deadline| deadline.at);
         [
-            (each.write, Due::Write),
-            (each.message, Due::Message),
+            (at(each.write), Due::Write),
+            (at(each.message), Due::Message),
             (each.room, Due::Room),
-            (each.phase, Due::Phase),
+            (at(each.phase), Due::Phase),
         ]
         .into_iter()
         .find_map(|(deadline, due)| (deadline? <= now).then_some(due))
+    }
+
+    /// Gives the peer as much time again as it has had for what is due, counted from the end of a
+    /// pause of the process. False: there was no pause meanwhile.
+    pub(crate) fn extend_after_pause(&mut self, due: Due, since_resumed_ms: f64) -> bool {
+        let deadline = match due {
+            Due::Write => &mut self.each().write,
+            Due::Message => &mut self.each().message,
+            Due::Room => return false,
+            Due::Phase => &mut self.each().phase,
+        };
+        let Some(Deadline { at, within }) = deadline else { return false };
+        let Some(left) = Duration::try_from_secs_f64(since_resumed_ms / 1_000.0)
+            .ok()
+            .and_then(|since| within.checked_sub(since))
+            .filter(|left| !left.is_zero())
+        else {
+            return false;
+        };
+        *at = Instant::now() + left;
+        true
     }
 
     fn each(&mut self) -> &mut Each {
         self.0.get_or_insert_default()
     }
 
-    fn set(&mut self, one: impl Fn(&mut Each) -> &mut Option<Instant>, within: Duration) {
-        *one(self.each()) = Some(Instant::now() + within);
+    fn set(&mut self, one: impl Fn(&mut Each) -> &mut Option<Deadline>, within: Duration) {
+        *one(self.each()) = Some(Deadline::new(within));
     }
 
-    fn lift(&mut self, one: impl Fn(&mut Each) -> &mut Option<Instant>) {
+    fn lift<T>(&mut self, one: impl Fn(&mut Each) -> &mut Option<T>) {
         let Some(each) = &mut self.0 else { return };
         *one(each) = None;
         if each.next().is_none() {
@@ -112,7 +147,8 @@ impl Deadlines {
 
 impl Each {
     fn next(&self) -> Option<Instant> {
-        [self.phase, self.write, self.message, self.room].into_iter().flatten().min()
+        let deadlines = [self.phase, self.write, self.message].into_iter().flatten();
+        deadlines.map(|deadline| deadline.at).chain(self.room).min()
     }
 }
 
@@ -145,6 +181,22 @@ mod tests {
         assert_eq!(deadlines.next(), first);
         deadlines.more_waits(true, 2 * HOUR);
         assert!(deadlines.next() > first);
+    }
+
+    #[test]
+    fn a_pause_of_the_process_does_not_count() {
+        let mut deadlines = Deadlines::default();
+        assert!(!deadlines.extend_after_pause(Due::Write, 0.0), "there is none");
+        deadlines.more_waits(false, HOUR);
+        let first = deadlines.next();
+        for since_resumed_ms in [f64::INFINITY, f64::NAN, 3_600_000.0, 3_600_001.0, -1.0] {
+            assert!(!deadlines.extend_after_pause(Due::Write, since_resumed_ms));
+        }
+        assert_eq!(deadlines.next(), first);
+        assert!(deadlines.extend_after_pause(Due::Write, 0.0));
+        assert!(deadlines.next() > first, "a whole hour from the end of the pause");
+        assert!(deadlines.extend_after_pause(Due::Write, 1_800_000.0));
+        assert!(deadlines.next() < first, "half an hour of it is over");
     }
 
     #[test]

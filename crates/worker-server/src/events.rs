@@ -458,9 +458,9 @@ mod tests {
         let connection = connection();
         queue.push(Event::InvalidJson(Arc::clone(&connection)));
         queue.push(Event::InvalidJson(Arc::clone(&connection)));
-        assert!(connection.may_read(true, || 0.0));
+        assert!(connection.may_read(true, Default::default));
         queue.push_message(&connection, "1");
-        assert!(!connection.may_read(true, || 0.0));
+        assert!(!connection.may_read(true, Default::default));
         let taken: usize = queue.take().iter().flat_map(backlog).sum();
         assert_eq!(taken, 3 * NOTE_BYTES + 1);
     }

@@ -104,9 +104,10 @@ impl Fleet {
         Ok(port)
     }
 
-    /// Tells what the owner's clock shows (milliseconds since the Unix epoch).
-    pub fn observe_clock(&self, now_ms: f64) {
-        self.server.shared().clock.observe(now_ms);
+    /// Tells what the owner's own clock shows (milliseconds since the Unix epoch), as fake timers of a
+    /// test have one. `None`: it has none, and the system's clocks count.
+    pub fn observe_clock(&self, own_now_ms: Option<f64>) {
+        self.server.shared().clock.observe(own_now_ms);
     }
 
     /// The next event, if there is one.
@@ -141,7 +142,7 @@ impl Fleet {
         connection.set_slot(Some(slot));
         connection.set_heartbeat_place(self.heartbeats.place(slot));
         // Only now: what it did under another id has been told with the times of then.
-        connection.set_last_heartbeat_ms(self.server.shared().clock.now_ms());
+        connection.set_last_heartbeat(self.server.shared().clock.now());
         if let Some(place) = self.connections.get_mut(index) {
             *place = Some(connection);
         }
@@ -246,19 +247,27 @@ impl Fleet {
     /// Sets when a worker last beat.
     pub fn set_last_heartbeat(&self, slot: Slot, ms: f64) {
         if let Some(connection) = self.connection(slot) {
-            connection.set_last_heartbeat_ms(ms);
+            connection.set_last_heartbeat(self.server.shared().clock.moment_of(ms));
         }
     }
 
-    /// Every worker whose last heartbeat is older than the timeout, in order of the pool. Workers
-    /// that are not read because the owner is behind are not to blame for their silence; when they are
-    /// read again, it counts from then.
-    pub fn overdue(&mut self, now_ms: f64, timeout_ms: f64) -> Vec<(Slot, Verdict)> {
+    /// Every worker whose last heartbeat is older than the timeout, in order of the pool, with the
+    /// milliseconds of its silence. Workers that are not read because the owner is behind are not to
+    /// blame for their silence; when they are read again, it counts from then. `own_now_ms`: as in
+    /// [`Fleet::observe_clock`].
+    pub fn overdue(
+        &mut self,
+        own_now_ms: Option<f64>,
+        timeout_ms: f64,
+    ) -> Vec<(Slot, Verdict, f64)> {
         let (pool, connections) = (&self.pool, &self.connections);
+        let clock = &self.server.shared().clock;
         let judge = |slot: Slot| {
             let connection = connections.get(slot.index() as usize)?.as_ref()?;
-            let verdict = assess(now_ms - connection.last_chance_ms(), timeout_ms);
-            (verdict != Verdict::Healthy && !connection.is_stalled()).then_some((slot, verdict))
+            let silence = clock.silence_ms(connection.last_chance(), own_now_ms);
+            let verdict = assess(silence, timeout_ms);
+            (verdict != Verdict::Healthy && !connection.is_stalled())
+                .then_some((slot, verdict, silence))
         };
         pool.slots().filter_map(judge).collect()
     }

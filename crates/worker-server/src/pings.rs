@@ -83,11 +83,10 @@ fn is_left_to_owner(shared: &Shared, connection: &Connection) -> bool {
     let options = &shared.options;
     let patience =
         presumed_dead_after(options.heartbeat_timeout_ms) + 2.0 * options.health_check_interval_ms;
-    let last = connection.last_chance_ms();
-    let silence = shared.clock.now_ms() - last;
-    // Without a time, it has registered and the owner has not come since. A time that the owner set
-    // to NaN is never too long ago.
-    last == 0.0 || silence.is_nan() || silence <= patience
+    let silence = shared.clock.silence_ms(connection.last_chance(), None);
+    // Infinite: it has registered, and the owner has not come since. A time that the owner set to NaN
+    // is never too long ago.
+    silence.is_infinite() || silence.is_nan() || silence <= patience
 }
 
 fn give_up(shared: &Shared, connection: &Arc<Connection>) {

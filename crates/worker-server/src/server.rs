@@ -13,7 +13,7 @@ use std::{
 use tokio::{
     runtime::Handle,
     sync::{Notify, watch},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, MissedTickBehavior, timeout, timeout_at},
 };
 use worker_core::{
     auth::TokenVerifier,
@@ -69,6 +69,8 @@ pub struct ServerOptions {
     pub health_check_interval_ms: f64,
     /// Path at which the server's health is told without its owner; `None`: nowhere.
     pub health_path: Option<String>,
+    /// The time; the default reads the system's clocks.
+    pub clock: Clock,
     /// What a peer may cost.
     pub limits: Limits,
     /// Called by the runtime's thread when messages that took much memory are gone, half a second
@@ -332,7 +334,8 @@ pub struct Server {
 
 impl Server {
     /// Opens nothing yet.
-    pub fn new(options: ServerOptions, events: Arc<EventQueue>) -> Self {
+    pub fn new(mut options: ServerOptions, events: Arc<EventQueue>) -> Self {
+        let clock = std::mem::take(&mut options.clock);
         let shared = Arc::new(Shared {
             routes: Routes::new(options.health_path.as_deref()),
             gauges: Gauges::default(),
@@ -349,7 +352,7 @@ impl Server {
             ),
             options,
             events,
-            clock: Clock::default(),
+            clock,
             registry: Registry::default(),
             recoveries: Recoveries::default(),
             bell: Notify::new(),
@@ -373,6 +376,7 @@ impl Server {
         let listener = Arc::new(Listener::bind(address, self.shared.limits().keepalive)?);
         let port = listener.port();
         let run = Arc::new(Run::new(Arc::downgrade(&listener)));
+        self.shared.clock.tick();
         // Counted as a task itself, from now on.
         let guard = TaskGuard::new(&run);
         runtime.spawn(accept_all(guard, listener, Arc::clone(&self.shared)));
@@ -510,15 +514,17 @@ async fn ring_for(shared: Arc<Shared>, run: Arc<Run>) {
     }
 }
 
-/// Wakes the owner now and then, so that its lag is known also when nothing else happens, and looks
-/// whether there is memory to give back.
+/// Wakes the owner now and then, so that its lag is known also when nothing else happens, ticks the
+/// clock, and looks whether there is memory to give back.
 async fn look_around(shared: Arc<Shared>, run: Arc<Run>) {
     let mut pace = tokio::time::interval(LOOK_INTERVAL);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut swelling = Swelling::default();
     loop {
         tokio::select! {
-            () = run.reached(Stage::Stopping) => return,
+            () = run.reached(Stage::Stopping) => return shared.clock.stop_ticking(),
             _ = pace.tick() => {
+                shared.clock.tick();
                 shared.events.probe();
                 shared.release_memory(&mut swelling);
             }

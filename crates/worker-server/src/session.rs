@@ -211,7 +211,7 @@ impl Session<'_> {
         let reads = self.phase != Phase::Draining
             && !connection.is_paused()
             && self.reply_bytes <= UNREAD_REPLY_BYTES
-            && connection.may_read(has_room, || self.ending.shared.clock.now_ms());
+            && connection.may_read(has_room, || self.ending.shared.clock.now());
         let is_large = self.decoder.incomplete_bytes() >= LARGE_MESSAGE_BYTES;
         self.deadlines.expect_more(reads && is_large, self.ending.shared.limits().write_timeout);
         let mut changed = pin!(connection.changed());
@@ -265,7 +265,14 @@ impl Session<'_> {
 
     /// False: the connection is to be dropped.
     fn meet_deadline(&mut self) -> bool {
-        match self.deadlines.due() {
+        let (due, shared) = (self.deadlines.due(), self.ending.shared);
+        // A process that did not run has not let the peer do what is due.
+        if let Some(due) = due
+            && self.deadlines.extend_after_pause(due, shared.clock.since_resumed_ms())
+        {
+            return true;
+        }
+        match due {
             Some(Due::Write) => {
                 self.ending.shared.counters.write_timeouts.increment();
                 self.emit_error("The peer does not read".to_owned());

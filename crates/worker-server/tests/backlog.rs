@@ -33,7 +33,7 @@ fn flood(peer: Peer, id: String, count: usize) -> JoinHandle<()> {
 
 /// Workers that are not read at the moment are not overdue, however silent they are.
 fn read_now(owner: &mut Owner) -> Vec<Slot> {
-    owner.fleet.overdue(FAR_MS, 1.0).into_iter().map(|(slot, _)| slot).collect()
+    owner.fleet.overdue(Some(FAR_MS), 1.0).into_iter().map(|(slot, ..)| slot).collect()
 }
 
 async fn floods(owner: &mut Owner, flooders: usize, count: usize) -> Vec<JoinHandle<()>> {

@@ -156,7 +156,7 @@ async fn what_the_owner_has_not_taken_is_bounded_and_nothing_is_lost() {
         writing
     });
     // A worker that is not read is not overdue.
-    until(|| owner.fleet.overdue(1e13, 1.0).is_empty()).await;
+    until(|| owner.fleet.overdue(Some(1e13), 1.0).is_empty()).await;
     let mut taken = 0;
     while let Some(event) = owner.next_now() {
         assert!(matches!(&event, Event::Message { text: got, .. } if got.as_str() == text(taken)));
@@ -191,5 +191,5 @@ async fn large_registrations_count_as_unread_too() {
     owner.fleet.set_last_heartbeat(slot, 0.0);
     let padding = format!(r#""padding":"{}","models""#, "x".repeat(200_000));
     peer.text(&support::registration("v", "").replace(r#""models""#, &padding)).await;
-    until(|| owner.fleet.overdue(1e13, 1.0).is_empty()).await;
+    until(|| owner.fleet.overdue(Some(1e13), 1.0).is_empty()).await;
 }

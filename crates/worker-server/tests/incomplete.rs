@@ -59,8 +59,8 @@ async fn beyond_the_bound_others_wait_until_the_oldest_is_complete() {
     // The other is told by the next of its bytes, which are read for the last time.
     other.send(10).await;
     until(|| owner.fleet.stats().message_pauses == 1).await;
-    let overdue = owner.fleet.overdue(1e13, 1.0);
-    assert!(overdue.len() == 2 && overdue.iter().all(|(slot, _)| *slot != other_slot), "no blame");
+    let overdue = owner.fleet.overdue(Some(1e13), 1.0);
+    assert!(overdue.len() == 2 && overdue.iter().all(|(slot, ..)| *slot != other_slot), "no blame");
     for _ in 0..10 {
         quiet.text(&"x".repeat(SHARE)).await;
         assert_eq!(owner.find_message().await.len(), SHARE, "what is small gets through");

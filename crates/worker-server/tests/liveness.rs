@@ -2,13 +2,24 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use support::{FIN, Frame, Owner, Peer, SHORT, frame, now_ms, opcode::*, registration, until};
 use worker_server::{
-    Limits, SendError, ServerOptions,
-    core::pool::{Status, health::Verdict},
+    Clock, Limits, SendError, ServerOptions,
+    core::pool::{
+        Slot, Status,
+        health::{Moment, Verdict},
+    },
 };
+
+/// Whom a check has found, and what it says of them.
+fn judged(overdue: Vec<(Slot, Verdict, f64)>) -> Vec<(Slot, Verdict)> {
+    overdue.into_iter().map(|(slot, verdict, _)| (slot, verdict)).collect()
+}
 
 /// Later than any moment of these tests.
 const FAR_MS: f64 = 1e13;
@@ -20,7 +31,7 @@ async fn heartbeats_are_answered_without_the_owner() {
         limits: Limits { admission_timeout: SHORT, ..Limits::default() },
         ..ServerOptions::default()
     });
-    owner.fleet.observe_clock(1_704_067_200_000.0);
+    owner.fleet.observe_clock(Some(1_704_067_200_000.0));
     let mut peer = Peer::connect(owner.port).await;
     peer.register("w").await;
     peer.acknowledged().await;
@@ -61,10 +72,11 @@ async fn a_heartbeat_revives_an_unhealthy_worker() {
     let (mut peer, slot) = owner.worker("w").await;
     let registered_at = owner.fleet.view(slot).unwrap().last_heartbeat_ms;
     assert!((now_ms() - registered_at).abs() < 60_000.0);
-    assert_eq!(owner.fleet.overdue(registered_at + 10.0, 10.0), []);
-    let unhealthy = owner.fleet.overdue(registered_at + 10.5, 10.0);
-    assert_eq!(unhealthy, [(slot, Verdict::Overdue)]);
-    assert_eq!(owner.fleet.overdue(registered_at + 31.0, 10.0), [(slot, Verdict::PresumedDead)]);
+    assert_eq!(owner.fleet.overdue(Some(registered_at + 10.0), 10.0), []);
+    let unhealthy = owner.fleet.overdue(Some(registered_at + 10.5), 10.0);
+    assert_eq!(unhealthy, [(slot, Verdict::Overdue, 10.5)]);
+    let dead = judged(owner.fleet.overdue(Some(registered_at + 31.0), 10.0));
+    assert_eq!(dead, [(slot, Verdict::PresumedDead)]);
 
     owner.fleet.mark_unhealthy(slot);
     assert_eq!(owner.fleet.view(slot).unwrap().status, Status::Unhealthy);
@@ -86,23 +98,26 @@ async fn a_worker_that_is_not_read_is_not_overdue_before_it_had_its_chance() {
     let mut owner = Owner::with_limits(|limits| limits.backlog_bytes = 10_000);
     let (mut peer, slot) = owner.worker("w").await;
     owner.fleet.set_last_heartbeat(slot, 1.0);
-    assert_eq!(owner.fleet.overdue(FAR_MS, 1_000.0), [(slot, Verdict::PresumedDead)]);
+    assert_eq!(judged(owner.fleet.overdue(Some(FAR_MS), 1_000.0)), [(slot, Verdict::PresumedDead)]);
     let text = "x".repeat(1_000);
     for _ in 0..20 {
         peer.text(&text).await;
     }
-    until(|| owner.fleet.overdue(FAR_MS, 1_000.0).is_empty()).await;
+    until(|| owner.fleet.overdue(Some(FAR_MS), 1_000.0).is_empty()).await;
 
     for _ in 0..20 {
         assert_eq!(owner.find_message().await, text);
     }
     peer.ping("read again").await;
     let now = now_ms();
-    assert_eq!(owner.fleet.overdue(now, 60_000.0), []);
-    assert_eq!(owner.fleet.overdue(now + 60_001.0, 60_000.0), [(slot, Verdict::Overdue)]);
+    assert_eq!(owner.fleet.overdue(Some(now), 60_000.0), []);
+    assert_eq!(
+        judged(owner.fleet.overdue(Some(now + 60_001.0), 60_000.0)),
+        [(slot, Verdict::Overdue)]
+    );
     // What the owner sets counts.
     owner.fleet.set_last_heartbeat(slot, 1.0);
-    assert_eq!(owner.fleet.overdue(now, 60_000.0), [(slot, Verdict::PresumedDead)]);
+    assert_eq!(judged(owner.fleet.overdue(Some(now), 60_000.0)), [(slot, Verdict::PresumedDead)]);
 }
 
 #[tokio::test]
@@ -221,4 +236,42 @@ async fn a_peer_that_leaves_without_a_handshake_ends_with_1006() {
     assert_eq!(owner.events(1).await, ["closed 1006 \"\" bound"]);
     let stats = owner.fleet.stats();
     assert_eq!((stats.connections, stats.outbox_bytes, stats.bytes_dropped), (0, 0, 0));
+}
+
+/// A clock that is set by hand, and a worker that beat at its start.
+async fn with_clock() -> (Owner, Peer, Slot, Arc<Mutex<Moment>>) {
+    let now = Arc::new(Mutex::new(Moment { wall_ms: 1e12, steady_ms: 0.0 }));
+    let read = Arc::clone(&now);
+    let clock = Clock::new(move || *read.lock().unwrap());
+    let mut owner = Owner::start(ServerOptions { clock, ..ServerOptions::default() });
+    let (peer, slot) = owner.worker("w").await;
+    (owner, peer, slot, now)
+}
+
+#[tokio::test]
+async fn a_step_of_the_wall_clock_neither_closes_a_live_worker_nor_keeps_a_dead_one() {
+    const HOUR_MS: f64 = 3_600_000.0;
+    for step in [HOUR_MS, -HOUR_MS] {
+        let (mut owner, mut peer, slot, now) = with_clock().await;
+        now.lock().unwrap().wall_ms += step;
+        assert_eq!(owner.fleet.overdue(None, 1_000.0), []);
+        now.lock().unwrap().steady_ms += 1_001.0;
+        let overdue = [(slot, Verdict::Overdue, 1_001.0)];
+        assert_eq!(owner.fleet.overdue(None, 1_000.0), overdue);
+        peer.beat("w").await;
+        peer.message().await;
+        assert_eq!(owner.fleet.overdue(None, 1_000.0), []);
+        let shown = owner.fleet.last_heartbeat_ms(slot).unwrap();
+        assert_eq!(shown.floor(), 1e12 + step, "dates follow the wall clock");
+    }
+}
+
+#[tokio::test]
+async fn after_a_pause_of_the_process_workers_have_one_timeout() {
+    let (mut owner, _peer, slot, now) = with_clock().await;
+    now.lock().unwrap().steady_ms += 60_000.0;
+    assert_eq!(owner.fleet.overdue(None, 1_000.0), []);
+    // Too short for a pause.
+    now.lock().unwrap().steady_ms += 1_001.0;
+    assert_eq!(owner.fleet.overdue(None, 1_000.0), [(slot, Verdict::Overdue, 1_001.0)]);
 }

@@ -3,6 +3,32 @@
 /// How many timeouts without a heartbeat make a worker presumed dead.
 const PRESUMED_DEAD_AFTER: f64 = 3.0;
 
+/// One moment on two clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moment {
+    /// Milliseconds since the Unix epoch, on a clock that may be set.
+    pub wall_ms: f64,
+    /// Milliseconds on a clock that is never set, from any start.
+    pub steady_ms: f64,
+}
+
+/// Which clock tells how long a worker has been silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timekeeping {
+    /// The steady one.
+    Steady,
+    /// The wall clock, where it is one that a test drives.
+    Wall,
+}
+
+/// Milliseconds from `last` to `now`.
+pub fn silence_ms(last: Moment, now: Moment, by: Timekeeping) -> f64 {
+    match by {
+        Timekeeping::Steady => now.steady_ms - last.steady_ms,
+        Timekeeping::Wall => now.wall_ms - last.wall_ms,
+    }
+}
+
 /// What the age of the last heartbeat says about a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -42,6 +68,16 @@ mod tests {
         assert_eq!(assess(100.5, 100.0), Verdict::Overdue);
         assert_eq!(assess(300.0, 100.0), Verdict::Overdue);
         assert_eq!(assess(301.0, 100.0), Verdict::PresumedDead);
+    }
+
+    #[test]
+    fn a_step_of_the_wall_clock_is_not_silence() {
+        let last = Moment { wall_ms: 1e12, steady_ms: 5.0 };
+        for step in [3_600_000.0, -3_600_000.0] {
+            let now = Moment { wall_ms: 1e12 + 50.0 + step, steady_ms: 55.0 };
+            assert_eq!(silence_ms(last, now, Timekeeping::Steady), 50.0);
+            assert_eq!(silence_ms(last, now, Timekeeping::Wall), 50.0 + step);
+        }
     }
 
     #[test]

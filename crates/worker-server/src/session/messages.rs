@@ -96,12 +96,12 @@ impl Session<'_> {
             let id = loggable(heartbeat.worker_id_json);
             return self.emit(Event::UnknownHeartbeat { connection: Arc::clone(connection), id });
         }
-        let now = shared.clock.now_ms();
+        let now = shared.clock.now();
         connection.beat(now);
         if connection.take_unhealthy() {
             shared.recoveries.add(connection);
         }
-        let deadline = now + shared.options.heartbeat_timeout_ms;
+        let deadline = now.wall_ms + shared.options.heartbeat_timeout_ms;
         self.reply(text_frame(&heartbeat_ack(heartbeat.timestamp, deadline)));
     }
 
