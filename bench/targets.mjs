@@ -20,6 +20,13 @@ export const targets = [
     aim: "JSON.parse alone",
   },
   {
+    what: "upstream 1 KiB beyond ASCII, messages/s",
+    cases: /^upstream\/1 KiB (?:of|with)/,
+    key: "per_second",
+    least: 3,
+    aim: "as ASCII",
+  },
+  {
     what: "upstream, JS thread per message",
     cases: /^upstream\//,
     key: "js_us",

@@ -5,6 +5,13 @@ const sizes = [
   ["1 KiB", 1024],
   ["16 KiB", 16 * 1024],
 ];
+/** What models write beside plain ASCII. */
+const beyondAscii = [
+  ["1 KiB of text", "text"],
+  ["1 KiB of Chinese", "chinese"],
+  ["1 KiB with emoji", "emoji"],
+  ["1 KiB with typographic quotes", "quotes"],
+].map(([name, shape]) => ({ name, size: 1024, workers: 16, batch: 64, shape }));
 /** Many frames per write: what fits into so many bytes. */
 const WRITE = 64 * 1024;
 
@@ -17,9 +24,9 @@ export function upstreamCases({ quick }) {
       { name, size, workers, batch: Math.max(2, Math.floor(WRITE / size)) },
     ]),
   );
-  if (quick) return points.filter(isTelling).map((point) => upstream(point, timing, ["ours", "peer"]));
-  const beyondAscii = { name: "1 KiB of text", size: 1024, workers: 16, batch: 64, shape: "text" };
-  return [...points, beyondAscii].map((point) => upstream(point, timing, ["ours", "peer", "helped"]));
+  const contenders = quick ? ["ours", "peer"] : ["ours", "peer", "helped"];
+  const some = quick ? points.filter(isTelling) : points;
+  return [...some, ...beyondAscii].map((point) => upstream(point, timing, contenders));
 }
 
 /** Those that a quick look needs. */

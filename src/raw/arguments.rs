@@ -1,11 +1,11 @@
 //! Arguments and results of a raw N-API call.
 #![allow(unsafe_code, reason = "raw N-API calls; what each relies on stands beside it")]
 
-use std::{ffi::c_void, ptr, slice, sync::Arc};
+use std::{cell::Cell, ffi::c_void, ptr, slice, sync::Arc};
 
 use napi::{bindgen_prelude::Float64Array, sys};
 use worker_server::{
-    Fleet, HeartbeatChunk, Text,
+    Fleet, HeartbeatChunk, Text, TextUnits,
     core::pool::{Slot, Status},
 };
 
@@ -18,6 +18,10 @@ const MAX_ARGUMENTS: usize = 4;
 const STACK_BYTES: usize = 512;
 /// The longest form of a character in UTF-8, which a full buffer may have had no room for.
 const MAX_CHARACTER: usize = 4;
+
+thread_local! {
+    static EXPECTS_ASCII: Cell<bool> = const { Cell::new(true) };
+}
 
 /// One call from JavaScript. Lives no longer than the call.
 pub(super) struct Call {
@@ -79,26 +83,71 @@ impl Call {
 
     /// Room for a frame's header, followed by a string in UTF-8.
     pub(super) fn framed_text(&self, index: usize) -> Option<Vec<u8>> {
-        self.utf8(index, Fleet::FRAME_HEADER_ROOM)
+        let room = Fleet::FRAME_HEADER_ROOM;
+        let value = self.argument(index)?;
+        let len = self.utf16_len(value)?;
+        if len + MAX_CHARACTER < STACK_BYTES {
+            return self.utf8(index, room);
+        }
+        // A program sends text of one language, so the last one tells what the next one is. The engine
+        // writes ASCII as UTF-8 fast, and all else slowly.
+        if EXPECTS_ASCII.get()
+            && let Some(ascii) = self.ascii_of(value, len, room)
+        {
+            return Some(ascii);
+        }
+        let bytes = self.transcoded(value, len, room)?;
+        EXPECTS_ASCII.set(bytes.len() == room + len);
+        Some(bytes)
     }
 
     /// The bytes of a string that is plain ASCII.
     pub(super) fn ascii(&self, index: usize) -> Option<Vec<u8>> {
         let value = self.argument(index)?;
-        let mut len = 0;
-        // SAFETY: without a buffer only the length is told; anything but a string is refused.
+        self.ascii_of(value, self.utf16_len(value)?, 0)
+    }
+
+    /// Some room, followed by a string of `len` characters if it is plain ASCII.
+    fn ascii_of(&self, value: Value, len: usize, room: usize) -> Option<Vec<u8>> {
+        // Node ends the string with a NUL, which needs a place of its own.
+        let mut bytes = vec![0; room + len + 1];
+        let target = bytes.get_mut(room..)?;
+        let written = self.copy_utf8(value, target.as_mut_ptr(), target.len())?;
+        bytes.truncate(room + written);
+        // A character that is not ASCII is more than one byte, so then not all of them had room.
+        (written == len && bytes.is_ascii()).then_some(bytes)
+    }
+
+    /// Some room, followed by a string of `len` units of UTF-16 in UTF-8; lone surrogates become
+    /// replacement characters.
+    fn transcoded(&self, value: Value, len: usize, room: usize) -> Option<Vec<u8>> {
+        let mut units = vec![0_u16; len + 1];
+        let mut written = 0;
+        // SAFETY: the buffer has that many places; anything but a string is refused.
         let status = unsafe {
-            sys::napi_get_value_string_latin1(self.env, value, ptr::null_mut(), 0, &mut len)
+            sys::napi_get_value_string_utf16(
+                self.env,
+                value,
+                units.as_mut_ptr(),
+                units.len(),
+                &mut written,
+            )
         };
         if status != sys::Status::napi_ok {
             return None;
         }
-        // Node ends the string with a NUL, which needs a place of its own.
-        let mut bytes = vec![0; len + 1];
-        let written = self.copy_utf8(value, bytes.as_mut_ptr(), bytes.len())?;
-        bytes.truncate(written);
-        // A character that is not ASCII is more than one byte, so then not all of them had room.
-        (written == len && bytes.is_ascii()).then_some(bytes)
+        units.truncate(written);
+        Some(Fleet::text_buffer(&units, room))
+    }
+
+    /// The length of a string in units of UTF-16.
+    fn utf16_len(&self, value: Value) -> Option<usize> {
+        let mut len = 0;
+        // SAFETY: without a buffer only the length is told; anything but a string is refused.
+        let status = unsafe {
+            sys::napi_get_value_string_utf16(self.env, value, ptr::null_mut(), 0, &mut len)
+        };
+        (status == sys::Status::napi_ok).then_some(len)
     }
 
     fn utf8(&self, index: usize, room: usize) -> Option<Vec<u8>> {
@@ -217,13 +266,21 @@ impl Call {
 
     pub(super) fn text(&self, text: &Text) -> Option<Value> {
         let mut result = ptr::null_mut();
-        let (start, len) = (text.as_str().as_ptr().cast(), text.as_str().len() as isize);
-        // SAFETY: the text is copied; ASCII is valid latin-1 and then much faster to create.
+        // SAFETY: the units are copied; both forms are what the engine keeps strings in.
         let status = unsafe {
-            if text.is_ascii() {
-                sys::napi_create_string_latin1(self.env, start, len, &mut result)
-            } else {
-                sys::napi_create_string_utf8(self.env, start, len, &mut result)
+            match text.units() {
+                TextUnits::Latin1(units) => sys::napi_create_string_latin1(
+                    self.env,
+                    units.as_ptr().cast(),
+                    units.len() as isize,
+                    &mut result,
+                ),
+                TextUnits::Utf16(units) => sys::napi_create_string_utf16(
+                    self.env,
+                    units.as_ptr(),
+                    units.len() as isize,
+                    &mut result,
+                ),
             }
         };
         (status == sys::Status::napi_ok).then_some(result)

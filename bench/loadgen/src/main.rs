@@ -26,7 +26,7 @@ use crate::{args::Args, control::Control, target::Target};
 
 const USAGE: &str = "\
 usage: loadgen COMMAND [--name value ...]
-  upstream      --workers --size --batch (frames per write) --shape ascii|text --seconds --warmup
+  upstream      --workers --size --batch (frames per write) --shape ascii|text|chinese|emoji|quotes --seconds --warmup
   requests      --workers --inflight --size --rate (a second; 0: closed loop) --select --seconds --warmup
   send          --workers --count --size
   broadcast     --workers --row (broadcasts in a row) --count (rows) --size

@@ -9,10 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::Notify;
+
 use crate::{
     bridge::Bridge,
     connection::{CloseInfo, Connection},
-    sync::{AtomicBool, Condvar, Mutex, Ordering, lock},
+    sync::{AtomicBool, Mutex, Ordering, lock},
+    text::{Text, with_units},
     turns::Turns,
     websocket::FrameKind,
 };
@@ -20,37 +23,6 @@ use worker_core::protocol::Registration;
 
 pub use batch::{MessageBatch, Run};
 pub(crate) use batch::{SHORT_BYTES, backlog_of};
-
-/// Text and whether it is plain ASCII, found out off the owner's thread.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text {
-    value: String,
-    is_ascii: bool,
-}
-
-impl Text {
-    /// The text itself.
-    pub fn as_str(&self) -> &str {
-        &self.value
-    }
-
-    /// Whether every character is below U+0080.
-    pub fn is_ascii(&self) -> bool {
-        self.is_ascii
-    }
-}
-
-impl From<String> for Text {
-    fn from(value: String) -> Self {
-        Self { is_ascii: value.is_ascii(), value }
-    }
-}
-
-impl From<&str> for Text {
-    fn from(value: &str) -> Self {
-        value.to_owned().into()
-    }
-}
 
 /// One thing that happened. Events of one connection are in order, and a registration stands
 /// exactly between its neighbours. Those that name no connection may overtake its messages.
@@ -189,10 +161,10 @@ impl Event {
             Self::Message { connection, text }
             | Self::Frame { connection, text, .. }
             | Self::Registered { connection, visible: text, .. } => {
-                each(connection, text.value.len() + NOTE_BYTES);
+                each(connection, text.bytes() + NOTE_BYTES);
             }
             Self::UnknownHeartbeat { connection, id } => {
-                each(connection, id.as_ref().map_or(0, |id| id.value.len()) + NOTE_BYTES);
+                each(connection, id.as_ref().map_or(0, Text::bytes) + NOTE_BYTES);
             }
             Self::InvalidJson(connection) | Self::MissingType(connection) => {
                 each(connection, NOTE_BYTES);
@@ -216,14 +188,12 @@ impl Event {
 /// Of what peers can cause at will, in bytes as backlogs count them, so much keeps the owner busy for
 /// half a millisecond or more, in which nothing has to be read.
 const ENOUGH_BYTES: usize = 256 * 1024;
-/// For heartbeats, and for what is to be written, nobody waits longer.
-const LONGEST_WAIT: Duration = Duration::from_millis(1);
 
 /// Many producers, one owner.
 pub struct EventQueue {
     events: Mutex<Turns>,
     /// The owner has taken what was more than enough.
-    taken: Condvar,
+    taken: Notify,
     signalled: AtomicBool,
     /// When the owner was signalled, while it has not come; otherwise how long it last took.
     lag: Mutex<Lag>,
@@ -236,7 +206,7 @@ impl EventQueue {
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             events: Mutex::default(),
-            taken: Condvar::new(),
+            taken: Notify::new(),
             signalled: AtomicBool::new(false),
             lag: Mutex::default(),
             wake: Box::new(wake),
@@ -252,8 +222,11 @@ impl EventQueue {
 
     /// Adds a short message, which must be valid JSON. The owner is not woken: [`EventQueue::signal`].
     pub(crate) fn push_message(&self, connection: &Arc<Connection>, text: &str) {
-        connection.enter_backlog(backlog_of(text));
-        lock(&self.events).push_message(connection, text);
+        // Before the lock, which the owner's thread waits for.
+        with_units(text, |units| {
+            connection.enter_backlog(backlog_of(units));
+            lock(&self.events).push_message(connection, units);
+        });
     }
 
     /// Wakes the owner, unless it is about to come.
@@ -263,14 +236,16 @@ impl EventQueue {
         }
     }
 
-    /// Keeps the thread from reading on while the owner has more than enough to do: what arrives
-    /// meanwhile is then read together. The owner ends it by coming.
-    pub(crate) fn wait_for_busy_owner(&self) {
-        let events = lock(&self.events);
-        if events.bytes() > ENOUGH_BYTES {
-            // Woken for nothing or poisoned: the thread reads on, which is no harm.
-            drop(self.taken.wait_timeout(events, LONGEST_WAIT));
-        }
+    /// Whether the owner has more than enough to do, so that what arrives meanwhile is better read
+    /// together, once it has come.
+    pub(crate) fn is_owner_busy(&self) -> bool {
+        lock(&self.events).bytes() > ENOUGH_BYTES
+    }
+
+    /// Returns once the owner has taken what was more than enough; at once if it has since the last
+    /// call.
+    pub(crate) async fn busy_owner_came(&self) {
+        self.taken.notified().await;
     }
 
     /// Wakes the owner without an event, to see how long it takes to come.
@@ -444,7 +419,7 @@ mod tests {
             .map(|event| match event {
                 Event::Messages(batch) => {
                     let runs: Vec<u32> = batch.runs().iter().map(|run| run.count).collect();
-                    format!("{} {runs:?}", batch.into_text().as_str())
+                    format!("{} {runs:?}", batch.into_text())
                 }
                 other => format!("{other:?}"),
             })
@@ -478,12 +453,5 @@ mod tests {
         let lag = lock(&queue.lag).last;
         assert_eq!(queue.owner_lag(), lag, "how long the last one waited");
         assert!(lock(&queue.lag).signalled_at.is_none());
-    }
-
-    #[test]
-    fn text_knows_whether_it_is_ascii() {
-        assert!(Text::from("a\u{7f}").is_ascii());
-        assert!(!Text::from("é").is_ascii());
-        assert_eq!(Text::from("é".to_owned()).as_str(), "é");
     }
 }

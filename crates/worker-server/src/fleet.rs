@@ -28,6 +28,7 @@ use crate::{
     outbox::SendError,
     postbox::{Postbox, Roster},
     server::{Server, ServerOptions},
+    text,
     websocket::{FrameKind, MAX_HEADER_LEN, frame, seal_text},
 };
 
@@ -291,6 +292,11 @@ impl Fleet {
 
     /// Room for the header in front of a text, for [`Fleet::text_frame`].
     pub const FRAME_HEADER_ROOM: usize = MAX_HEADER_LEN;
+
+    /// `room` bytes followed by a text in UTF-8; lone surrogates become replacement characters.
+    pub fn text_buffer(utf16: &[u16], room: usize) -> Vec<u8> {
+        text::utf8_behind(utf16, room)
+    }
 
     /// A text frame out of [`Fleet::FRAME_HEADER_ROOM`] bytes followed by UTF-8 text.
     pub fn text_frame(buffer: Vec<u8>) -> Bytes {

@@ -122,7 +122,7 @@ fn what_waits_for_its_turn_is_not_forgotten() {
         };
         let taken = take_all(&queue, &woken, 2);
         let texts = taken.iter().filter_map(|event| match event {
-            Event::Message { text, .. } => text.as_str().get(..1),
+            Event::Message { text, .. } => text.to_string().get(..1),
             _ => None,
         });
         assert_eq!(texts.collect::<Vec<_>>(), ["a", "b"]);

@@ -35,6 +35,7 @@ use crate::{
     outbox::Outbox,
     panics::lock,
     pings,
+    reading::Reading,
     registry::Registry,
     routes::{Gauges, Routes},
     session,
@@ -45,6 +46,8 @@ use crate::{
 /// Pace at which the owner's lag is measured, and memory given back.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Heartbeats wait no longer for an owner that is busy.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1);
 /// Pause after a failed accept (file descriptors exhausted), which would fail again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The owner is told of connections refused or not accepted this often at most.
@@ -88,6 +91,7 @@ pub(crate) struct Shared {
     pub(crate) recoveries: Recoveries,
     /// Rung for messages that the owner has not been woken for.
     pub(crate) bell: Notify,
+    pub(crate) reading: Reading,
     pub(crate) routes: Routes,
     pub(crate) gauges: Gauges,
     tokens: Mutex<Option<TokenVerifier>>,
@@ -356,6 +360,7 @@ impl Server {
             registry: Registry::default(),
             recoveries: Recoveries::default(),
             bell: Notify::new(),
+            reading: Reading::default(),
             connections: Mutex::default(),
             next_id: AtomicU64::new(0),
         });
@@ -500,14 +505,19 @@ impl Pace {
 }
 
 /// Wakes the owner for messages, once the tasks that were ready with the sender's have run: what they
-/// received crosses together.
+/// received crosses together. While the owner has more than enough to do, reading pauses, so that
+/// what arrives meanwhile is read together as well; the thread, which may have other servers, goes on.
 async fn ring_for(shared: Arc<Shared>, run: Arc<Run>) {
     loop {
         tokio::select! {
             biased;
             () = shared.bell.notified() => {
                 shared.events.signal();
-                shared.events.wait_for_busy_owner();
+                if shared.events.is_owner_busy() {
+                    shared.reading.pause();
+                    let _ = timeout(LONGEST_PAUSE, shared.events.busy_owner_came()).await;
+                    shared.reading.resume();
+                }
             }
             () = run.all_done() => return,
         }

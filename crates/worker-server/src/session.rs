@@ -208,7 +208,9 @@ impl Session<'_> {
     async fn wait(&mut self, rest: Rest) -> bool {
         let connection = self.ending.connection;
         let has_room = self.has_room();
+        let mut paused = self.ending.shared.reading.paused();
         let reads = self.phase != Phase::Draining
+            && paused.is_none()
             && !connection.is_paused()
             && self.reply_bytes <= UNREAD_REPLY_BYTES
             && connection.may_read(has_room, || self.ending.shared.clock.now());
@@ -224,6 +226,11 @@ impl Session<'_> {
                 && timer.as_mut().poll(cx).is_ready()
             {
                 return Poll::Ready(self.meet_deadline());
+            }
+            if let Some(resumed) = &mut paused
+                && resumed.as_mut().poll(cx).is_ready()
+            {
+                return Poll::Ready(true);
             }
             if rest == Rest::Waits
                 && let Poll::Ready(writable) = self.stream.poll_writable(cx)

@@ -2,13 +2,13 @@
 
 #[cfg(not(feature = "loom"))]
 pub(crate) use std::sync::{
-    Condvar, Mutex,
+    Mutex,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 #[cfg(feature = "loom")]
 pub(crate) use loom::sync::{
-    Condvar, Mutex,
+    Mutex,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 

@@ -8,6 +8,7 @@ use std::{
 use crate::{
     connection::Connection,
     events::{Event, MessageBatch, backlog_of},
+    text::TextUnits,
 };
 
 /// Bytes (as the backlog counts them) of one connection's messages per turn.
@@ -50,8 +51,8 @@ impl Turns {
     }
 
     /// Adds a short message to the batch at the end of what it stands behind, if that has room.
-    pub(crate) fn push_message(&mut self, connection: &Arc<Connection>, text: &str) {
-        let bytes = backlog_of(text);
+    pub(crate) fn push_message(&mut self, connection: &Arc<Connection>, message: TextUnits<'_>) {
+        let bytes = backlog_of(message);
         let queue = if !self.waiting.is_empty()
             && let Some(waiting) = self.waiting.get_mut(&connection.id())
         {
@@ -63,8 +64,10 @@ impl Turns {
             self.waiting.entry(connection.id()).or_default()
         };
         match queue.back_mut() {
-            Some(Event::Messages(batch)) if batch.has_room_for(text) => batch.add(connection, text),
-            _ => queue.push_back(Event::Messages(MessageBatch::new(connection, text))),
+            Some(Event::Messages(batch)) if batch.has_room_for(message) => {
+                batch.add(connection, message);
+            }
+            _ => queue.push_back(Event::Messages(MessageBatch::new(connection, message))),
         }
     }
 
@@ -126,11 +129,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        backlog::BacklogBounds,
-        connection::CloseInfo,
-        counters::Budget,
-        events::{NOTE_BYTES, Text},
-        outbox::Outbox,
+        backlog::BacklogBounds, connection::CloseInfo, counters::Budget, events::NOTE_BYTES,
+        outbox::Outbox, text::Text,
     };
 
     const TEXT_BYTES: usize = SHARE_BYTES / 4 - NOTE_BYTES;
@@ -139,6 +139,10 @@ mod tests {
         let outbox = Outbox::new(0, Arc::new(Budget::new(0)));
         let bounds = Arc::new(BacklogBounds::new(usize::MAX, usize::MAX));
         Arc::new(Connection::new(id, outbox, bounds, Arc::default()))
+    }
+
+    fn narrow(ascii: &str) -> TextUnits<'_> {
+        TextUnits::Latin1(ascii.as_bytes())
     }
 
     /// A message of a quarter of a share.
@@ -156,7 +160,7 @@ mod tests {
     fn turn(turns: &mut Turns) -> Vec<(u64, Option<usize>)> {
         let told = |event| match event {
             Event::Message { connection, text } => {
-                (connection.id(), Some(text.as_str().parse().unwrap()))
+                (connection.id(), Some(text.to_string().parse().unwrap()))
             }
             Event::Closed { connection, .. } => (connection.id(), None),
             other => panic!("{other:?}"),
@@ -192,9 +196,9 @@ mod tests {
             turns.push(message(&loud, n));
         }
         assert_eq!(turns.bytes(), SHARE_BYTES, "the rest is for later turns");
-        turns.push_message(&quiet, "1");
+        turns.push_message(&quiet, narrow("1"));
         turns.push(closed(&quiet));
-        assert_eq!(turns.bytes(), SHARE_BYTES + backlog_of("1"));
+        assert_eq!(turns.bytes(), SHARE_BYTES + backlog_of(narrow("1")));
         turns.take();
         assert_eq!(turns.bytes(), SHARE_BYTES / 2, "what was dealt at once");
         turns.take();
@@ -205,9 +209,9 @@ mod tests {
     fn short_messages_wait_together_for_their_turn() {
         let mut turns = Turns::default();
         let (flooder, other) = (connection(1), connection(2));
-        let in_a_share = SHARE_BYTES / backlog_of("7");
-        (0..in_a_share + 2).for_each(|_| turns.push_message(&flooder, "7"));
-        turns.push_message(&other, "8");
+        let in_a_share = SHARE_BYTES / backlog_of(narrow("7"));
+        (0..in_a_share + 2).for_each(|_| turns.push_message(&flooder, narrow("7")));
+        turns.push_message(&other, narrow("8"));
         let counts = |turns: &mut Turns| {
             let mut counts = BTreeMap::new();
             for event in turns.take() {
@@ -219,7 +223,7 @@ mod tests {
             counts.into_iter().collect::<Vec<_>>()
         };
         assert_eq!(counts(&mut turns), [(1, in_a_share), (2, 1)]);
-        turns.push_message(&flooder, "7");
+        turns.push_message(&flooder, narrow("7"));
         assert_eq!(counts(&mut turns), [(1, 3)]);
         assert!(turns.take().is_empty());
     }

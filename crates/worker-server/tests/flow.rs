@@ -114,7 +114,7 @@ async fn unread_answers(owner: &mut Owner, peer: Peer, frame: &[u8]) -> u64 {
             _ => None,
         })
         .await;
-    assert_eq!(error.as_str(), "The peer does not read");
+    assert_eq!(error.to_string(), "The peer does not read");
     assert_eq!(owner.find_closed().await.0.code, 1006);
     assert!(soon(writer).await.unwrap().is_err(), "the server took the whole flood");
     drop(reading);

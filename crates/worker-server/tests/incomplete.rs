@@ -123,7 +123,7 @@ async fn expect_given_up(owner: &mut Owner, sender: &mut Sender) {
     assert_eq!(sender.peer.frame().await, Frame::close(1013, ""));
     sender.peer.end().await;
     let told = owner.find(|event| match event {
-        Event::SocketError { error, .. } => Some(error.as_str().to_owned()),
+        Event::SocketError { error, .. } => Some(error.to_string()),
         _ => None,
     });
     assert_eq!(told.await, "Too many incomplete messages");

@@ -242,7 +242,7 @@ async fn a_peer_that_leaves_without_a_handshake_ends_with_1006() {
 async fn with_clock() -> (Owner, Peer, Slot, Arc<Mutex<Moment>>) {
     let now = Arc::new(Mutex::new(Moment { wall_ms: 1e12, steady_ms: 0.0 }));
     let read = Arc::clone(&now);
-    let clock = Clock::new(move || *read.lock().unwrap());
+    let clock = Clock::new(move || read.lock().map(|now| *now).unwrap_or_default());
     let mut owner = Owner::start(ServerOptions { clock, ..ServerOptions::default() });
     let (peer, slot) = owner.worker("w").await;
     (owner, peer, slot, now)

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{NOTE_BYTES, Text};
-use crate::connection::Connection;
+use super::NOTE_BYTES;
+use crate::{
+    connection::Connection,
+    text::{Text, TextUnits},
+};
 
 /// Longer messages are handed over one by one, without a copy.
 pub(crate) const SHORT_BYTES: usize = 4 * 1024;
@@ -17,9 +20,8 @@ const MOST_RUNS: usize = 64;
 #[derive(Debug)]
 pub struct MessageBatch {
     /// An array's text, but for its end.
-    text: String,
-    is_ascii: bool,
-    /// Where each message ends in the text.
+    text: Text,
+    /// Where each message ends in the text, in code units.
     ends: Vec<u32>,
     runs: Vec<Run>,
 }
@@ -36,49 +38,47 @@ pub struct Run {
 }
 
 /// What a message counts in its sender's backlog, in bytes.
-pub(crate) fn backlog_of(text: &str) -> usize {
-    text.len() + NOTE_BYTES
+pub(crate) fn backlog_of(message: TextUnits<'_>) -> usize {
+    message.bytes() + NOTE_BYTES
 }
 
 impl MessageBatch {
     /// Most runs of a batch.
     pub const MOST_RUNS: usize = MOST_RUNS;
 
-    pub(crate) fn new(connection: &Arc<Connection>, text: &str) -> Self {
-        let mut batch = Self {
-            text: "[".to_owned(),
-            is_ascii: text.is_ascii(),
-            ends: Vec::new(),
-            runs: Vec::new(),
-        };
-        batch.add(connection, text);
+    pub(crate) fn new(connection: &Arc<Connection>, message: TextUnits<'_>) -> Self {
+        // Of the form of its first message, which it then never has to change.
+        let mut text = if message.is_wide() { Text::wide() } else { Text::default() };
+        text.push(TextUnits::Latin1(b"["));
+        let mut batch = Self { text, ends: Vec::new(), runs: Vec::new() };
+        batch.add(connection, message);
         batch
     }
 
-    /// Also whether it is of the same kind: one character beyond ASCII makes all of the text slower
-    /// to take.
-    pub(crate) fn has_room_for(&self, text: &str) -> bool {
-        self.text.len() + self.ends.len() * NOTE_BYTES + backlog_of(text) <= MOST_BYTES
+    /// Also whether its text has the form for that: what is narrow stays so, since that is faster to
+    /// parse.
+    pub(crate) fn has_room_for(&self, message: TextUnits<'_>) -> bool {
+        self.text.bytes() + self.ends.len() * NOTE_BYTES + backlog_of(message) <= MOST_BYTES
             && self.runs.len() < MOST_RUNS
-            && self.is_ascii == text.is_ascii()
+            && (self.text.is_wide() || !message.is_wide())
     }
 
-    pub(crate) fn add(&mut self, connection: &Arc<Connection>, text: &str) {
+    pub(crate) fn add(&mut self, connection: &Arc<Connection>, message: TextUnits<'_>) {
         if !self.ends.is_empty() {
-            self.text.push(',');
+            self.text.push(TextUnits::Latin1(b","));
         }
-        self.text.push_str(text);
+        self.text.push(message);
         // A batch is far smaller than four gigabytes.
         self.ends.push(self.text.len() as u32);
         match self.runs.last_mut().filter(|run| Arc::ptr_eq(&run.connection, connection)) {
             Some(run) => {
                 run.count += 1;
-                run.backlog += backlog_of(text);
+                run.backlog += backlog_of(message);
             }
             None => self.runs.push(Run {
                 connection: Arc::clone(connection),
                 count: 1,
-                backlog: backlog_of(text),
+                backlog: backlog_of(message),
             }),
         }
     }
@@ -94,24 +94,23 @@ impl MessageBatch {
     }
 
     /// Each message with its sender, in order.
-    pub fn messages(&self) -> impl Iterator<Item = (&Arc<Connection>, &str)> {
+    pub fn messages(&self) -> impl Iterator<Item = (&Arc<Connection>, String)> {
         let senders = self.runs.iter().flat_map(|run| (0..run.count).map(|_| &run.connection));
         // Each begins behind a bracket or a comma.
         let begins =
             std::iter::once(0).chain(self.ends.iter().copied()).map(|end| end as usize + 1);
         let ends = self.ends.iter().map(|end| *end as usize);
-        let texts = begins.zip(ends).map(|(begin, end)| self.text.get(begin..end));
-        senders.zip(texts.map(Option::unwrap_or_default))
+        senders.zip(begins.zip(ends).map(|(begin, end)| self.text.part(begin, end)))
     }
 
     /// The message, if it is one; of several, a JSON array.
     pub fn into_text(mut self) -> Text {
         if self.ends.len() == 1 {
-            self.text.remove(0);
+            self.text.remove_first();
         } else {
-            self.text.push(']');
+            self.text.push(TextUnits::Latin1(b"]"));
         }
-        Text { value: self.text, is_ascii: self.is_ascii }
+        self.text
     }
 }
 
@@ -119,6 +118,8 @@ impl MessageBatch {
 mod tests {
     use super::*;
     use crate::{backlog::BacklogBounds, counters::Budget, outbox::Outbox};
+
+    const ONE: TextUnits<'_> = TextUnits::Latin1(b"1");
 
     fn connection() -> Arc<Connection> {
         let outbox = Outbox::new(0, Arc::new(Budget::new(0)));
@@ -129,42 +130,46 @@ mod tests {
     #[test]
     fn bounded_in_bytes_and_runs() {
         let sender = connection();
-        let mut batch = MessageBatch::new(&sender, "1");
+        let mut batch = MessageBatch::new(&sender, ONE);
         let mut count = 1;
-        while batch.has_room_for("1") {
-            batch.add(&sender, "1");
+        while batch.has_room_for(ONE) {
+            batch.add(&sender, ONE);
             count += 1;
         }
         // A comma or a bracket goes with each.
-        assert_eq!(count, MOST_BYTES / (backlog_of("1") + 1));
+        assert_eq!(count, MOST_BYTES / (backlog_of(ONE) + 1));
 
         let long = format!("\"{}\"", "x".repeat(MOST_BYTES / 2));
-        let mut batch = MessageBatch::new(&sender, &long);
-        assert!(!batch.has_room_for(&long));
-        batch.add(&sender, "1");
+        let long = TextUnits::Latin1(long.as_bytes());
+        let mut batch = MessageBatch::new(&sender, long);
+        assert!(!batch.has_room_for(long));
+        batch.add(&sender, ONE);
         assert_eq!(batch.runs().len(), 1);
 
-        let mut batch = MessageBatch::new(&sender, "1");
+        let mut batch = MessageBatch::new(&sender, ONE);
         for _ in 1..MOST_RUNS {
-            assert!(batch.has_room_for("1"));
-            batch.add(&connection(), "1");
+            assert!(batch.has_room_for(ONE));
+            batch.add(&connection(), ONE);
         }
-        assert!(!batch.has_room_for("1"));
+        assert!(!batch.has_room_for(ONE));
     }
 
     #[test]
-    fn text_of_one_kind() {
+    fn narrow_text_stays_narrow_and_wide_text_takes_all() {
         let sender = connection();
-        let ascii = MessageBatch::new(&sender, "\"e\"");
-        assert!(ascii.has_room_for("1") && !ascii.has_room_for("\"\u{e9}\""));
-        let mut other = MessageBatch::new(&sender, "\"\u{e9}\"");
-        assert!(!other.has_room_for("1") && other.has_room_for("\"\u{e9}\""));
-        other.add(&sender, "\"\u{e8}\"");
-        let texts: Vec<&str> = other.messages().map(|(_, text)| text).collect();
-        assert_eq!(texts, ["\"\u{e9}\"", "\"\u{e8}\""]);
-        let text = other.into_text();
-        assert_eq!(text.as_str(), "[\"\u{e9}\",\"\u{e8}\"]");
-        assert!(!text.is_ascii());
-        assert!(ascii.into_text().is_ascii());
+        let narrow = MessageBatch::new(&sender, ONE);
+        let latin1 = TextUnits::Latin1(b"\"\xe9\"");
+        let wide = TextUnits::Utf16(&[0x22, 0x4e2d, 0x22]);
+        assert!(narrow.has_room_for(latin1) && !narrow.has_room_for(wide));
+        let mut other = MessageBatch::new(&sender, wide);
+        assert!(other.has_room_for(ONE) && other.has_room_for(wide));
+        other.add(&sender, latin1);
+        other.add(&sender, wide);
+        let texts: Vec<String> = other.messages().map(|(_, text)| text).collect();
+        assert_eq!(texts, ["\"中\"", "\"é\"", "\"中\""]);
+        assert_eq!(other.runs()[0].backlog, 6 + 3 + 6 + 3 * NOTE_BYTES);
+        assert_eq!(other.into_text(), Text::from("[\"中\",\"é\",\"中\"]"));
+        assert_eq!(narrow.into_text(), Text::from("1"));
+        assert_eq!(MessageBatch::new(&sender, wide).into_text(), Text::from("\"中\""));
     }
 }

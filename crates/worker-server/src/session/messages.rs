@@ -13,9 +13,10 @@ use super::Phase;
 use super::Session;
 use crate::{
     connection::Connection,
-    events::{Event, SHORT_BYTES, Text},
+    events::{Event, SHORT_BYTES},
     panics::lock,
     registry::Displaced,
+    text::Text,
     websocket::text_frame,
 };
 

@@ -112,7 +112,7 @@ impl Owner {
     pub(crate) async fn find_registered(&mut self) -> Registered {
         self.find(|event| match event {
             Event::Registered { connection, registration, session_id, visible, replaces } => {
-                let visible = visible.as_str().to_owned();
+                let visible = visible.to_string();
                 Some(Registered { connection, registration, session_id, visible, replaces })
             }
             _ => None,
@@ -131,7 +131,7 @@ impl Owner {
     /// The text of the next application message.
     pub(crate) async fn find_message(&mut self) -> String {
         self.find(|event| match event {
-            Event::Message { text, .. } => Some(text.as_str().to_owned()),
+            Event::Message { text, .. } => Some(text.to_string()),
             _ => None,
         })
         .await
@@ -180,22 +180,22 @@ fn options() -> ServerOptions {
 
 /// An event in a few words.
 pub(crate) fn describe(event: &Event) -> String {
-    let json = |id: &Option<Text>| id.as_ref().map_or("-", Text::as_str).to_owned();
+    let json = |id: &Option<Text>| id.as_ref().map_or("-".to_owned(), Text::to_string);
     match event {
         Event::Opened => "opened".to_owned(),
         Event::Refused { refusal, error } => match error {
-            Some(error) => format!("refused {refusal:?} {}", error.as_str()),
+            Some(error) => format!("refused {refusal:?} {error}"),
             None => format!("refused {refusal:?}"),
         },
         Event::TokenRefused(id) => format!("token refused {}", json(id)),
-        Event::RegistrationRefused(context) => format!("registration refused {}", context.as_str()),
+        Event::RegistrationRefused(context) => format!("registration refused {context}"),
         Event::Registered { registration, replaces, .. } => {
             let id = registration.worker_id.as_str().unwrap_or("?");
             let how = if replaces.is_some() { " replacing" } else { "" };
             format!("registered {id}{how}")
         }
         Event::Messages(_) => "messages".to_owned(),
-        Event::Message { text, .. } => format!("message {}", text.as_str()),
+        Event::Message { text, .. } => format!("message {text}"),
         Event::MessageDropped => "message dropped".to_owned(),
         Event::InvalidJson(_) => "invalid JSON".to_owned(),
         Event::MissingType(_) => "missing type".to_owned(),
@@ -205,8 +205,8 @@ pub(crate) fn describe(event: &Event) -> String {
             let bound = if *was_bound { "bound" } else { "unbound" };
             format!("closed {} {:?} {bound}", info.code, info.reason)
         }
-        Event::SocketError { error, .. } => format!("socket error {}", error.as_str()),
-        Event::Frame { kind, text, .. } => format!("frame {kind:?} {}", text.as_str()),
+        Event::SocketError { error, .. } => format!("socket error {error}"),
+        Event::Frame { kind, text, .. } => format!("frame {kind:?} {text}"),
         Event::BridgeOpened(_) => "bridge opened".to_owned(),
         Event::BridgeReadable(_) => "bridge readable".to_owned(),
         Event::BridgeWritable(_) => "bridge writable".to_owned(),
