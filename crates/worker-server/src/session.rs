@@ -5,12 +5,15 @@ mod messages;
 use std::{
     future::poll_fn,
     io,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
 };
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::{
+    sync::futures::Notified,
+    time::{Instant, Sleep, sleep_until, timeout},
+};
 use worker_core::protocol::{CloseReason, SHUTTING_DOWN};
 
 use crate::{
@@ -149,7 +152,7 @@ struct Session<'a> {
     deadlines: Deadlines,
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
     async fn run(&mut self) {
         loop {
             if self.awaits_acknowledgement {
@@ -206,31 +209,16 @@ impl Session<'_> {
 
     /// Waits for something to do and reads if that is it. False: the connection is gone.
     async fn wait(&mut self, rest: Rest) -> bool {
-        let connection = self.ending.connection;
-        let has_room = self.has_room();
-        let mut paused = self.ending.shared.reading.paused();
-        let reads = self.phase != Phase::Draining
-            && paused.is_none()
-            && !connection.is_paused()
-            && self.reply_bytes <= UNREAD_REPLY_BYTES
-            && connection.may_read(has_room, || self.ending.shared.clock.now());
-        let is_large = self.decoder.incomplete_bytes() >= LARGE_MESSAGE_BYTES;
-        self.deadlines.expect_more(reads && is_large, self.ending.shared.limits().write_timeout);
-        let mut changed = pin!(connection.changed());
-        let mut timer = self.deadlines.next().map(|at| Box::pin(sleep_until(at)));
+        let mut changed = pin!(self.ending.connection.changed());
+        let (reads, mut waits) = self.prepare_to_wait();
         poll_fn(|cx| {
             if changed.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(true);
             }
-            if let Some(timer) = &mut timer
-                && timer.as_mut().poll(cx).is_ready()
-            {
-                return Poll::Ready(self.meet_deadline());
-            }
-            if let Some(resumed) = &mut paused
-                && resumed.as_mut().poll(cx).is_ready()
-            {
-                return Poll::Ready(true);
+            match waits.as_mut().and_then(|waits| waits.poll(cx)) {
+                Some(Over::Deadline) => return Poll::Ready(self.meet_deadline()),
+                Some(Over::Pause) => return Poll::Ready(true),
+                None => {}
             }
             if rest == Rest::Waits
                 && let Poll::Ready(writable) = self.stream.poll_writable(cx)
@@ -240,6 +228,21 @@ impl Session<'_> {
             if reads { self.poll_read(cx) } else { Poll::Pending }
         })
         .await
+    }
+
+    /// Whether the peer is read, and what else is waited for.
+    fn prepare_to_wait(&mut self) -> (bool, Option<Box<Waits<'a>>>) {
+        let Ending { shared, connection, .. } = self.ending;
+        let has_room = self.has_room();
+        let paused = shared.reading.paused();
+        let reads = self.phase != Phase::Draining
+            && paused.is_none()
+            && !connection.is_paused()
+            && self.reply_bytes <= UNREAD_REPLY_BYTES
+            && connection.may_read(has_room, || shared.clock.now());
+        let is_large = self.decoder.incomplete_bytes() >= LARGE_MESSAGE_BYTES;
+        self.deadlines.expect_more(reads && is_large, shared.limits().write_timeout);
+        (reads, Waits::of(self.deadlines.next(), paused))
     }
 
     /// Whether the message that it has begun may go on, and if not, when to look again.
@@ -455,6 +458,34 @@ impl Session<'_> {
             while poll_fn(&mut sink).await.is_ok_and(|len| len > 0) {}
         };
         let _ = tokio::time::timeout_at(deadline, rest).await;
+    }
+}
+
+/// What a connection seldom waits for. Most of the time there is none, and it takes a pointer.
+struct Waits<'a> {
+    deadline: Option<Pin<Box<Sleep>>>,
+    pause: Option<Pin<Box<Notified<'a>>>>,
+}
+
+enum Over {
+    Deadline,
+    Pause,
+}
+
+impl<'a> Waits<'a> {
+    fn of(deadline: Option<Instant>, pause: Option<Pin<Box<Notified<'a>>>>) -> Option<Box<Self>> {
+        let deadline = deadline.map(|at| Box::pin(sleep_until(at)));
+        let is_any = deadline.is_some() || pause.is_some();
+        is_any.then(|| Box::new(Self { deadline, pause }))
+    }
+
+    /// Which of them is over; after that it is not to be asked again.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Option<Over> {
+        if self.deadline.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready()) {
+            return Some(Over::Deadline);
+        }
+        let resumed = self.pause.as_mut()?;
+        resumed.as_mut().poll(cx).is_ready().then_some(Over::Pause)
     }
 }
 

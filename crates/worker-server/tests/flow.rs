@@ -159,7 +159,9 @@ async fn what_the_owner_has_not_taken_is_bounded_and_nothing_is_lost() {
     until(|| owner.fleet.overdue(Some(1e13), 1.0).is_empty()).await;
     let mut taken = 0;
     while let Some(event) = owner.next_now() {
-        assert!(matches!(&event, Event::Message { text: got, .. } if got.as_str() == text(taken)));
+        assert!(
+            matches!(&event, Event::Message { text: got, .. } if got.to_string() == text(taken))
+        );
         taken += 1;
         assert!(taken < 400, "more was read than the bound and one turn");
     }

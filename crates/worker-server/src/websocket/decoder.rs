@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, io::Cursor};
 
+use simdutf8::basic::from_utf8;
 use thiserror::Error;
 use tungstenite::protocol::frame::{
     FrameHeader,
@@ -357,7 +358,7 @@ fn decode(kind: Option<Kind>, payload: Cow<'_, [u8]>) -> Result<Incoming<'_>, Pr
     let text = match payload {
         Cow::Borrowed(bytes) if lossy => String::from_utf8_lossy(bytes),
         Cow::Borrowed(bytes) => {
-            Cow::Borrowed(std::str::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)?)
+            Cow::Borrowed(from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)?)
         }
         Cow::Owned(bytes) => Cow::Owned(match String::from_utf8(bytes) {
             Ok(text) => text,
