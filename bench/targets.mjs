@@ -79,6 +79,15 @@ export const targets = [
     aim: 0.02,
   },
   {
+    what: "heartbeat p99 beside a flooded server, x of apart",
+    cases: /^neighbour\//,
+    key: "p99_slower",
+    absolute: true,
+    isMost: true,
+    least: 1.5,
+    aim: 1,
+  },
+  {
     what: "requests at equal load, p99",
     cases: /^requests\/.*(?:flight|a second)/,
     key: "p99_us",

@@ -6,6 +6,10 @@ use tokio::runtime::{Builder, Handle};
 
 static RUNTIME: OnceLock<io::Result<Handle>> = OnceLock::new();
 
+/// Tasks that run between two looks at the sockets. A task of a flooding connection may take some
+/// tenths of a millisecond, for which all others wait.
+const EVENT_INTERVAL: u32 = 4;
+
 /// Starts the thread on first use; idle, it costs nothing.
 ///
 /// One thread: what it feeds is one JavaScript thread, and its queue is first in, first out, so
@@ -15,7 +19,11 @@ pub(crate) fn handle() -> Result<&'static Handle, &'static io::Error> {
 }
 
 fn start() -> io::Result<Handle> {
-    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+    let runtime = Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .event_interval(EVENT_INTERVAL)
+        .build()?;
     let handle = runtime.handle().clone();
     thread::Builder::new()
         .name("worker-server".to_owned())

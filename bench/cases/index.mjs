@@ -3,6 +3,7 @@ import { callCases } from "./calls.mjs";
 import { heartbeatCases } from "./heartbeats.mjs";
 import { httpCases } from "./http.mjs";
 import { memoryCases } from "./memory.mjs";
+import { neighbourCases } from "./neighbour.mjs";
 import { registrationCases } from "./registrations.mjs";
 import { requestCases } from "./requests.mjs";
 import { sendCases } from "./send.mjs";
@@ -27,6 +28,7 @@ export function allCases({ quick, limit }) {
     registrationCases,
     memoryCases,
     heartbeatCases,
+    neighbourCases,
     callCases,
     httpCases,
     sizeCases,

@@ -17,10 +17,11 @@ export class ServerProcess {
 
   #endsBy;
 
-  constructor(child, port, controlPort, endsBy) {
+  constructor(child, [port, secondPort, controlPort], endsBy) {
     this.#child = child;
     this.#endsBy = endsBy;
     this.port = port;
+    this.secondPort = secondPort;
     this.controlPort = controlPort;
   }
 
@@ -31,15 +32,17 @@ export class ServerProcess {
   /** Starts one of the contenders and waits until it listens. */
   static async start(name) {
     const { module, env, flags = [], under = [], endsBy } = contenders[name];
-    const [port, controlPort] = [await freePort(), await freePort()];
+    const ports = [await freePort(), await freePort(), await freePort()];
+    const [port, secondPort, controlPort] = ports.map(String);
     const command = [...under, process.execPath, "--expose-gc", ...flags, inProject("bench/server/main.mjs")];
     const child = spawn(command[0], command.slice(1), {
       env: {
         ...process.env,
         ...env,
         MODULE: module,
-        PORT: String(port),
-        CONTROL_PORT: String(controlPort),
+        PORT: port,
+        SECOND_PORT: secondPort,
+        CONTROL_PORT: controlPort,
         TOKEN: token,
         HEALTH_PATH: healthPath,
       },
@@ -50,7 +53,7 @@ export class ServerProcess {
     });
     await Promise.race([once(child.stdout, "data"), exited]);
     exited.catch(() => {});
-    return new ServerProcess(child, port, controlPort, endsBy);
+    return new ServerProcess(child, ports, endsBy);
   }
 
   async stop() {

@@ -2,7 +2,7 @@
  * The server under load. It uses the v1 API of the module that MODULE names and nothing else, so one script serves
  * the package and the peer alike:
  *
- *   MODULE=/path/index.js PORT=19100 CONTROL_PORT=19101 node --expose-gc server/main.mjs
+ *   MODULE=/path/index.js PORT=19100 SECOND_PORT=19102 CONTROL_PORT=19101 node --expose-gc server/main.mjs
  *
  * A second port answers what the process has counted and steers what it sends (control.mjs). Prints READY when it listens.
  */
@@ -14,15 +14,13 @@ import { collectGarbage, processStats } from "./process-stats.mjs";
 import { Requests } from "./requests.mjs";
 import { Roster } from "./roster.mjs";
 
-const { MODULE, PORT, CONTROL_PORT, TOKEN, HEALTH_PATH } = process.env;
+const { MODULE, PORT, SECOND_PORT, CONTROL_PORT, TOKEN, HEALTH_PATH } = process.env;
 const { WorkerServer } = await import(pathToFileURL(MODULE).href);
 
-const server = new WorkerServer({
-  port: Number(PORT),
-  authToken: TOKEN,
-  heartbeatTimeoutMs: 3_600_000,
-  healthPath: HEALTH_PATH,
-});
+const options = { authToken: TOKEN, heartbeatTimeoutMs: 3_600_000, healthPath: HEALTH_PATH };
+const server = new WorkerServer({ ...options, port: Number(PORT) });
+/** Beside it, for what the two do to each other. */
+const second = new WorkerServer({ ...options, port: Number(SECOND_PORT) });
 /** `pending`: requests that workers left unanswered when they went; `refused`: sends that returned false. */
 const counters = { messages: 0, completed: 0, pending: 0, refused: 0, bad: 0 };
 const roster = new Roster();
@@ -48,6 +46,7 @@ server.addHttpHandler(async (req, res) => {
 });
 
 await server.start();
+await second.start();
 await listenForControl(Number(CONTROL_PORT), {
   "/stats": () => ({
     ...processStats(),

@@ -36,6 +36,37 @@ impl Reading {
     }
 }
 
+/// Frames of one connection that are handled at once: a few dozen microseconds, for which the other
+/// tasks of the thread wait.
+const MOST_FRAMES: usize = 128;
+/// Below that many, more is read the next time.
+const FEW_FRAMES: usize = MOST_FRAMES / 4;
+/// 64 KiB become 4 KiB.
+const MOST_HALVINGS: u8 = 4;
+
+/// How much of one connection is read at once. What a read costs is the number of its frames, so a
+/// connection with many small ones is read in smaller pieces.
+#[derive(Debug, Default)]
+pub(crate) struct ReadQuota {
+    halvings: u8,
+}
+
+impl ReadQuota {
+    /// The bytes to read, of a buffer of `most`.
+    pub(crate) fn bytes(&self, most: usize) -> usize {
+        most >> self.halvings
+    }
+
+    /// Tells how many frames a full read had.
+    pub(crate) fn adapt(&mut self, frames: usize) {
+        if frames > MOST_FRAMES {
+            self.halvings = (self.halvings + 1).min(MOST_HALVINGS);
+        } else if frames < FEW_FRAMES {
+            self.halvings = self.halvings.saturating_sub(1);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::task::{Context, Poll, Waker};
@@ -56,6 +87,23 @@ mod tests {
         reading.resume();
         assert!(is_ready(&mut polled) && is_ready(&mut fresh), "also before it was polled");
         assert!(reading.paused().is_none());
+    }
+
+    #[test]
+    fn many_small_frames_are_read_in_smaller_pieces_and_few_large_ones_in_large_ones() {
+        let mut quota = ReadQuota::default();
+        assert_eq!(quota.bytes(65_536), 65_536);
+        let mut read = |bytes_per_frame: usize| {
+            let mut bytes = 0;
+            for _ in 0..10 {
+                bytes = quota.bytes(65_536);
+                quota.adapt(bytes / bytes_per_frame);
+            }
+            bytes
+        };
+        assert_eq!(read(100), 8_192, "not more than 128 frames");
+        assert_eq!(read(8), 4_096, "but not ever less");
+        assert_eq!(read(16_384), 65_536);
     }
 
     #[test]

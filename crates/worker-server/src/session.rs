@@ -22,6 +22,7 @@ use crate::{
     events::{Event, Refusal},
     incomplete::IncompleteMessage,
     outbox::{Rest, Written},
+    reading::ReadQuota,
     server::{Run, Shared, TaskGuard},
     stream::{ReadHalf, Stream, with_buffer},
     websocket::{Decoder, FrameKind, Incoming, ProtocolError, close_frame, pong_frame},
@@ -65,6 +66,7 @@ pub(crate) fn serve(
             awaits_acknowledgement: false,
             reply_bytes: 0,
             used_its_turn: false,
+            quota: ReadQuota::default(),
             dropped_a_message: false,
             unregistered_messages: 0,
             tokens_refused: 0,
@@ -143,6 +145,7 @@ struct Session<'a> {
     reply_bytes: usize,
     /// There was more to read than one connection may take of the thread at once.
     used_its_turn: bool,
+    quota: ReadQuota,
     dropped_a_message: bool,
     /// Application messages before registration.
     unregistered_messages: u32,
@@ -310,15 +313,16 @@ impl<'a> Session<'a> {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let read = with_buffer(|buffer| {
             let (own, all) = (self.ending.connection.read_bytes(), self.incomplete.read_bytes());
-            let most = own.min(all).min(buffer.len());
+            let most = own.min(all).min(self.quota.bytes(buffer.len()));
             let room = buffer.get_mut(..most).unwrap_or_default();
             self.stream.poll_read(cx, room).map(|read| {
                 let Some(len) = read.ok().filter(|len| *len > 0) else { return false };
                 self.ending.connection.hear();
                 self.deadlines.received();
                 self.used_its_turn = len == most;
-                if let Some(bytes) = buffer.get_mut(..len) {
-                    self.feed(bytes);
+                let frames = buffer.get_mut(..len).map_or(0, |bytes| self.feed(bytes));
+                if len == most {
+                    self.quota.adapt(frames);
                 }
                 true
             })
@@ -333,21 +337,22 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn feed(&mut self, mut bytes: &mut [u8]) {
-        loop {
+    /// Returns how many messages and control frames it was.
+    fn feed(&mut self, mut bytes: &mut [u8]) -> usize {
+        let mut count = 0;
+        while self.phase != Phase::Draining {
             if self.awaits_acknowledgement {
                 self.unread = bytes.to_vec();
-                return;
-            }
-            if self.phase == Phase::Draining {
-                return;
+                break;
             }
             match self.decoder.next(&mut bytes) {
                 Ok(Some(incoming)) => self.handle(incoming),
-                Ok(None) => return,
-                Err(error) => return self.fail(error),
+                Ok(None) => break,
+                Err(error) => self.fail(error),
             }
+            count += 1;
         }
+        count
     }
 
     fn handle(&mut self, incoming: Incoming<'_>) {
