@@ -163,7 +163,7 @@ describe.each([
     expect(silent.closeCode).toBe(4003);
     const { workers, warnings } = await look(child);
     expect(workers).toEqual({ live: "available" });
-    const [timeout] = warnings.filter(([message]) => message === "Worker heartbeat timeout");
+    const timeout = warnings.find(([message]) => message === "Worker heartbeat timeout");
     expect(timeout![1]).toMatchObject({ workerId: "silent", threshold: 300 });
     expect(timeout![1].timeSinceHeartbeat).toBeGreaterThan(300);
     expect(timeout![1].timeSinceHeartbeat).toBeLessThan(60_000);

@@ -24,10 +24,10 @@ describe("the socket of an endpoint", () => {
   test("comes with Node's request", async () => {
     const { calls } = await openEndpoint();
 
-    const [, request, ...rest] = calls[0]!;
+    const [, opening, ...rest] = calls[0]!;
     expect(rest).toEqual([]);
-    expect(request).toBeInstanceOf(IncomingMessage);
-    expect(request).toMatchObject({ method: "GET", url: "/live", headers: { upgrade: "websocket" } });
+    expect(opening).toBeInstanceOf(IncomingMessage);
+    expect(opening).toMatchObject({ method: "GET", url: "/live", headers: { upgrade: "websocket" } });
   });
 
   test("knows where its peer is", async () => {
@@ -243,7 +243,7 @@ describe("an endpoint's target", () => {
   test.each(["/live?token=1", "/live?a=/live&b=?"])("may have a query: %s", async (path) => {
     const { server, port } = await openEndpoint();
     const opened = new Promise<IncomingMessage>((resolve) => {
-      server.addWebSocketEndpoint("/live", (_socket, request) => resolve(request));
+      server.addWebSocketEndpoint("/live", (_socket, opening) => resolve(opening));
     });
 
     await connectTo(port, path);

@@ -208,11 +208,13 @@ describe("its messages", () => {
     const events: unknown[] = [];
     const listener = ({ type, data, target }: any): void => void events.push([type, data, target === socket]);
     socket.addEventListener("message", listener);
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- it is what is tested
     socket.onmessage = listener;
 
     peer.sendText("text");
     await until(() => events.length === 2, "both have it");
     socket.removeEventListener("message", listener);
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- as above
     socket.onmessage = null;
     peer.sendText("more");
     await peer.roundTrip();

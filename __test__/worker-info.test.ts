@@ -1,12 +1,6 @@
 import assert from "node:assert";
 import { inspect, types } from "node:util";
-import {
-  type PoolWorker,
-  type WorkerInfo,
-  type WorkerServer,
-  WorkerStatus,
-  toWorkerInfo,
-} from "../index.js";
+import { type PoolWorker, type WorkerInfo, type WorkerServer, WorkerStatus, toWorkerInfo } from "../index.js";
 import { recordEvents } from "./support/events";
 import { infoOf } from "./support/infos";
 import { recordMessages } from "./support/messages";

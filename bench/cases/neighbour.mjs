@@ -18,12 +18,12 @@ export function neighbourCases({ quick }) {
         { key: "p99_apart_us", title: "p99 us, apart" },
         { key: "p99_slower", title: "p99, x of apart" },
       ],
-      run: (name) => beside(name, seconds),
+      run: (name) => compare(name, seconds),
     },
   ];
 }
 
-async function beside(name, seconds) {
+async function compare(name, seconds) {
   const together = await measured(name, seconds, (server) => server);
   const apart = await measured(name, seconds, () => ServerProcess.start(name));
   const [p99_us, p99_apart_us] = [together.figures.p99_us, apart.figures.p99_us];

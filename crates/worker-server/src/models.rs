@@ -122,10 +122,10 @@ fn what_waits_for_its_turn_is_not_forgotten() {
         };
         let taken = take_all(&queue, &woken, 2);
         let texts = taken.iter().filter_map(|event| match event {
-            Event::Message { text, .. } => text.to_string().get(..1),
+            Event::Message { text, .. } => text.to_string().chars().next(),
             _ => None,
         });
-        assert_eq!(texts.collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(texts.collect::<Vec<_>>(), ['a', 'b']);
         flood.join().unwrap();
     });
 }
