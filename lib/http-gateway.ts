@@ -19,6 +19,9 @@ import type { HttpRequestHandler, WebSocketConnectionHandler } from "./types.js"
 /** Timers of Node run at once when they are given more. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
+/** Longest origin that is logged, in characters. */
+const LOGGED_ORIGIN_LENGTH = 256;
+
 /** What of the server's options concerns HTTP. */
 export interface HttpOptions {
   readonly allowedOrigins: AllowedOrigins | undefined;
@@ -146,7 +149,7 @@ export class HttpGateway {
     const { origin } = request.headers;
     if (isOriginAllowed(this.#options.allowedOrigins, origin)) return answer(true);
     this.originsRefused++;
-    this.#log.warn(ORIGIN_REFUSED, { origin });
+    this.#log.warn(ORIGIN_REFUSED, { origin: origin?.slice(0, LOGGED_ORIGIN_LENGTH) });
     answer(false, 403, STATUS_CODES[403]);
   }
 
