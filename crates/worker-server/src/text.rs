@@ -55,11 +55,9 @@ pub(crate) fn with_units<T>(text: &str, body: impl FnOnce(TextUnits<'_>) -> T) -
     // Taken, so that `body` may come here again.
     let (mut narrow, mut wide) = BUFFERS.take();
     let result = if transcode::is_str_latin1(text) {
-        fill_latin1(&mut narrow, text);
-        body(TextUnits::Latin1(&narrow))
+        body(TextUnits::Latin1(latin1_in(&mut narrow, text)))
     } else {
-        fill_utf16(&mut wide, text);
-        body(TextUnits::Utf16(&wide))
+        body(TextUnits::Utf16(utf16_in(&mut wide, text)))
     };
     if narrow.capacity() <= KEPT_UNITS && wide.capacity() <= KEPT_UNITS {
         BUFFERS.set((narrow, wide));
@@ -67,17 +65,22 @@ pub(crate) fn with_units<T>(text: &str, body: impl FnOnce(TextUnits<'_>) -> T) -
     result
 }
 
-fn fill_latin1(buffer: &mut Vec<u8>, text: &str) {
-    buffer.resize(text.len(), 0);
+/// The text's units at the start of a buffer, which stays as long as it was needed.
+fn latin1_in<'a>(buffer: &'a mut Vec<u8>, text: &str) -> &'a [u8] {
+    if buffer.len() < text.len() {
+        buffer.resize(text.len(), 0);
+    }
     let written = transcode::convert_utf8_to_latin1_lossy(text.as_bytes(), buffer);
-    buffer.truncate(written);
+    buffer.get(..written).unwrap_or_default()
 }
 
-fn fill_utf16(buffer: &mut Vec<u16>, text: &str) {
+fn utf16_in<'a>(buffer: &'a mut Vec<u16>, text: &str) -> &'a [u16] {
     // One unit more than can be needed, which the conversion asks for.
-    buffer.resize(text.len() + 1, 0);
+    if buffer.len() <= text.len() {
+        buffer.resize(text.len() + 1, 0);
+    }
     let written = transcode::convert_str_to_utf16(text, buffer);
-    buffer.truncate(written);
+    buffer.get(..written).unwrap_or_default()
 }
 
 /// Units that are converted at once, into a buffer on the stack.
@@ -207,11 +210,13 @@ impl From<&str> for Text {
     fn from(text: &str) -> Self {
         if transcode::is_str_latin1(text) {
             let mut units = Vec::new();
-            fill_latin1(&mut units, text);
+            let len = latin1_in(&mut units, text).len();
+            units.truncate(len);
             return Self(Units::Latin1(units));
         }
         let mut units = Vec::new();
-        fill_utf16(&mut units, text);
+        let len = utf16_in(&mut units, text).len();
+        units.truncate(len);
         // Of three bytes of UTF-8 two may be left.
         units.shrink_to_fit();
         Self(Units::Utf16(units))
