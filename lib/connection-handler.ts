@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { Application, parseMessage, type TypedMessage } from "./application.js";
+import { type CloseReason, REPLACED } from "./close-reasons.js";
 import { settlementOf, type SettlementFactory } from "./dispatch/settlement.js";
 import { errorMessage, Logger } from "./logger.js";
 import { PeerLog } from "./peer-log.js";
@@ -39,7 +40,6 @@ const DEFAULT_HEARTBEAT_INTERVAL_MS = 15_000;
 /** The last moment that is written with a year of four digits. */
 const LAST_DEADLINE_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 /** How a connection loses its worker id to another connection, or to another id. */
-const REPLACED = { code: 4003, reason: "Replaced by new connection" };
 
 /** What is known of a socket. */
 interface Connection {
@@ -219,21 +219,21 @@ export class ConnectionHandler {
   #refuse(connection: Connection, error: string, code: number, reason: string): void {
     connection.isRefused = true;
     answer(connection.socket, { type: "worker_registration_ack", success: false, error });
-    closeSocket(connection.socket, code, reason);
+    closeSocket(connection.socket, { code, reason });
   }
 
   #replace(workerId: string, old: ConnectedWorker): void {
     this.#logger.debug("Replacing existing worker connection", { workerId });
     const connection = this.#connections.get(old.websocket);
     if (connection?.workerId === workerId) connection.workerId = undefined;
-    closeSocket(old.websocket, REPLACED.code, REPLACED.reason);
+    closeSocket(old.websocket, REPLACED);
     this.#application.workerReplaced(toWorkerInfo(old));
     // A handler may have done so already, and may have added another one.
     if (this.#pool.get(workerId) === old) this.#pool.remove(workerId);
   }
 
   /** Takes from a connection the worker it speaks for. */
-  #release(connection: Connection, { code, reason }: { code: number; reason: string }): void {
+  #release(connection: Connection, { code, reason }: CloseReason): void {
     const workerId = connection.workerId!;
     connection.workerId = undefined;
     const worker = this.#pool.get(workerId);

@@ -2,6 +2,7 @@
 import { setImmediate } from "node:timers";
 import { type Application, isTyped, MISSING_TYPE, parseMessage, type Sender } from "./application.js";
 import { virtualNow } from "./clock.js";
+import { REPLACED, SHUTTING_DOWN } from "./close-reasons.js";
 import type { Fleet } from "./fleet.js";
 import { errorMessage, type Logger } from "./logger.js";
 import { ORIGIN_REFUSED } from "./origins.js";
@@ -62,9 +63,7 @@ export class Dispatcher {
     for (const session of sessions) {
       if (session.observedSocket === undefined) continue;
       // As sockets do, after the call that closes them.
-      process.nextTick(() =>
-        this.#tellSocket(session, (socket) => socket.ended(1001, "Server shutting down")),
-      );
+      process.nextTick(() => this.#tellSocket(session, (socket) => socket.ended(SHUTTING_DOWN)));
     }
   }
 
@@ -184,14 +183,14 @@ export class Dispatcher {
     // A handler may have stopped the server, which empties the fleet.
     if (this.#fleet.get(old.id) !== old) return;
     this.#fleet.remove(old);
-    this.#tellSocket(old, (socket) => socket.ended(4003, "Replaced by new connection"));
+    this.#tellSocket(old, (socket) => socket.ended(REPLACED));
   }
 
   #closed(slot: number, code: number, reason: string, wasBound: boolean): void {
     const session = this.#fleet.at(slot);
     if (session !== undefined) {
       this.#application.workerLeft(session.toInfo(), code, reason, () => this.#fleet.remove(session));
-      this.#tellSocket(session, (socket) => socket.ended(code, reason));
+      this.#tellSocket(session, (socket) => socket.ended({ code, reason }));
     } else if (!wasBound) {
       this.#logger.debug("Unregistered WebSocket connection closed", { code, reason });
     }

@@ -1,4 +1,5 @@
 import { virtualNow } from "./clock.js";
+import { HEARTBEAT_TIMEOUT } from "./close-reasons.js";
 import type { Fleet } from "./fleet.js";
 import { binding, OverdueView } from "./native.js";
 import type { Home, Session } from "./session.js";
@@ -36,7 +37,7 @@ export class HealthCheck {
       this.#home.logger.warn("Worker connection presumed dead, closing", { workerId: session.id });
       // A late worker has one interval to answer; a frozen one is not waited for any longer.
       if (this.#told.has(session)) session.abandon();
-      else session.close(4003, "Heartbeat timeout");
+      else session.close(HEARTBEAT_TIMEOUT);
       this.#told.add(session);
     }
   }

@@ -9,6 +9,7 @@ import {
 import { clearTimeout, setTimeout } from "node:timers";
 import { type WebSocket, WebSocketServer } from "ws";
 import { type Addresses, BridgeSocket } from "./bridge-socket.js";
+import { SHUTTING_DOWN } from "./close-reasons.js";
 import { errorMessage } from "./logger.js";
 import { binding } from "./native.js";
 import { type AllowedOrigins, isOriginAllowed, ORIGIN_REFUSED } from "./origins.js";
@@ -86,7 +87,7 @@ export class HttpGateway {
   }
 
   #close(socket: WebSocket): void {
-    socket.close(1001, "Server shutting down");
+    socket.close(SHUTTING_DOWN.code, SHUTTING_DOWN.reason);
     const ms = Math.min(this.#options.closeTimeoutMs, LONGEST_TIMER_MS);
     const deadline = setTimeout(() => socket.terminate(), ms);
     socket.once("close", () => clearTimeout(deadline));

@@ -74,6 +74,7 @@ export function checkOptions(options: WorkerServerOptions): CheckedOptions {
     closeTimeoutMs: limits.closeTimeoutMs ?? CLOSE_TIMEOUT_MS,
     native: {
       authTokens: tokensOf(options),
+      // "*" becomes a list of one.
       ...(allowedOrigins === undefined ? {} : { allowedOrigins: [...allowedOrigins] }),
       heartbeatTimeoutMs: milliseconds(options, "heartbeatTimeoutMs"),
       heartbeatIntervalMs: milliseconds(options, "heartbeatIntervalMs"),

@@ -1,3 +1,4 @@
+import { SHUTTING_DOWN } from "./close-reasons.js";
 import type { Fleet } from "./fleet.js";
 import type { HealthCheck } from "./health-check.js";
 import type { Session } from "./session.js";
@@ -82,7 +83,7 @@ export class SessionPool implements Omit<WorkerPool, "add"> {
 
   closeAll(): void {
     for (const session of [...this.#fleet.values()]) {
-      session.close(1001, "Server shutting down");
+      session.close(SHUTTING_DOWN);
       this.#fleet.remove(session);
     }
   }

@@ -1,4 +1,5 @@
 import { WebSocket } from "ws";
+import type { CloseReason } from "./close-reasons.js";
 import { binding } from "./native.js";
 
 /** Opcodes of RFC 6455 section 5.2, as events tell them and frames are sent with. */
@@ -150,7 +151,7 @@ export class SessionSocket extends WebSocket {
   }
 
   /** The session is over. */
-  ended(code: number, reason: string): void {
+  ended({ code, reason }: CloseReason): void {
     const isClean = code !== 1006;
     // Read by `ws` for the `wasClean` of close events.
     Object.assign(this, { _closeFrameReceived: isClean, _closeFrameSent: isClean });

@@ -1,4 +1,5 @@
 import type { CapabilitiesCopies, CapabilitiesCopy } from "./capabilities-copy.js";
+import type { CloseReason } from "./close-reasons.js";
 import type { Changes } from "./changes.js";
 import { observedMap, observedSet, quietly } from "./live-collections.js";
 import type { Logger } from "./logger.js";
@@ -264,7 +265,7 @@ export class Session implements ConnectedWorker {
   }
 
   /** Starts the closing handshake. */
-  close(code: number, reason: string): void {
+  close({ code, reason }: CloseReason): void {
     binding.close(this.#fleet.number, this.slot, code, reason);
   }
 

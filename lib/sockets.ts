@@ -1,4 +1,5 @@
 import { isAnyArrayBuffer } from "node:util/types";
+import type { CloseReason } from "./close-reasons.js";
 import type { WorkerSocket } from "./types.js";
 
 /** `readyState` of a socket that takes messages. */
@@ -27,7 +28,7 @@ export function sendText(socket: WorkerSocket, text: string): boolean {
   }
 }
 
-export function closeSocket(socket: WorkerSocket, code: number, reason: string): void {
+export function closeSocket(socket: WorkerSocket, { code, reason }: CloseReason): void {
   try {
     socket.close(code, reason);
   } catch {

@@ -1,4 +1,5 @@
 import { freeSlots, leastLoaded } from "./choosing.js";
+import { SHUTTING_DOWN } from "./close-reasons.js";
 import { HeartbeatAges } from "./heartbeat-ages.js";
 import { Logger } from "./logger.js";
 import { closeSocket, OPEN, sendText } from "./sockets.js";
@@ -182,7 +183,7 @@ export class WorkerPool {
     // First, so that whoever is told of an end at once finds nobody who is still there.
     this.#workers.clear();
     this.#inOrder = [];
-    for (const { websocket } of workers) closeSocket(websocket, 1001, "Server shutting down");
+    for (const { websocket } of workers) closeSocket(websocket, SHUTTING_DOWN);
   }
 
   #all(): ConnectedWorker[] {

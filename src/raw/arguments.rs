@@ -78,17 +78,22 @@ impl Call {
 
     /// A string; lone surrogates become replacement characters.
     pub(super) fn string(&self, index: usize) -> Option<String> {
-        String::from_utf8(self.utf8(index, 0)?).ok()
+        let value = self.argument(index)?;
+        let bytes = match self.short_utf8(value, 0)? {
+            Some(short) => short,
+            None => self.transcoded(value, self.utf16_len(value)?, 0)?,
+        };
+        String::from_utf8(bytes).ok()
     }
 
     /// Room for a frame's header, followed by a string in UTF-8.
     pub(super) fn framed_text(&self, index: usize) -> Option<Vec<u8>> {
         let room = Fleet::FRAME_HEADER_ROOM;
         let value = self.argument(index)?;
-        let len = self.utf16_len(value)?;
-        if len + MAX_CHARACTER < STACK_BYTES {
-            return self.utf8(index, room);
+        if let Some(short) = self.short_utf8(value, room)? {
+            return Some(short);
         }
+        let len = self.utf16_len(value)?;
         // A program sends text of one language, so the last one tells what the next one is. The engine
         // writes ASCII as UTF-8 fast, and all else slowly.
         if EXPECTS_ASCII.get()
@@ -150,23 +155,17 @@ impl Call {
         (status == sys::Status::napi_ok).then_some(len)
     }
 
-    fn utf8(&self, index: usize, room: usize) -> Option<Vec<u8>> {
-        let value = self.argument(index)?;
+    /// Some room, followed by a string in UTF-8 if it is short. Outer `None`: it is no string.
+    fn short_utf8(&self, value: Value, room: usize) -> Option<Option<Vec<u8>>> {
         let mut stack = [0u8; STACK_BYTES];
         let written = self.copy_utf8(value, stack.as_mut_ptr(), STACK_BYTES)?;
-        if written + MAX_CHARACTER < STACK_BYTES {
+        let is_short = written + MAX_CHARACTER < STACK_BYTES;
+        Some(is_short.then(|| {
             let mut bytes = Vec::with_capacity(room + written);
             bytes.resize(room, 0);
             bytes.extend(stack.iter().take(written));
-            return Some(bytes);
-        }
-        let len = self.copy_utf8(value, ptr::null_mut(), 0)?;
-        // Node ends the string with a NUL, which needs a place of its own.
-        let mut bytes = vec![0; room + len + 1];
-        let target = bytes.get_mut(room..)?;
-        let written = self.copy_utf8(value, target.as_mut_ptr(), target.len())?;
-        bytes.truncate(room + written);
-        Some(bytes)
+            bytes
+        }))
     }
 
     /// Bytes written; with a null buffer: the length of the string.

@@ -53,8 +53,8 @@ fn describe(owned: &mut Owned, event: Event) -> ([f64; 4], Option<Text>) {
     };
     let (kind, subject, code, flag, text) = match event {
         Event::Opened => (Kind::Opened, -1.0, 0, false, None),
-        Event::Refused { refusal, error } => {
-            (Kind::Refused, f64::from(refusal as u8), 0, false, error)
+        Event::Refused { refusal, detail } => {
+            (Kind::Refused, f64::from(refusal as u8), 0, false, detail)
         }
         Event::TokenRefused(id) => (Kind::TokenRefused, -1.0, 0, false, id),
         Event::RegistrationRefused(context) => {

@@ -64,18 +64,20 @@ impl Clock {
         Moment { wall_ms, steady_ms: now.steady_ms - (now.wall_ms - wall_ms) }
     }
 
-    /// Milliseconds since `last`, or since the end of the last pause if that was later. `own_now_ms`
-    /// is what the embedder's own clock shows, if it has one.
-    pub(crate) fn silence_ms(&self, last: Moment, own_now_ms: Option<f64>) -> f64 {
+    /// Reads the time once, to judge any number of connections: gives the milliseconds since the
+    /// moment that it is called with, or since the end of the last pause if that was later.
+    /// `own_now_ms` is what the embedder's own clock shows, if it has one.
+    pub(crate) fn silences(&self, own_now_ms: Option<f64>) -> impl Fn(Moment) -> f64 {
         let now = self.now();
-        match own_now_ms.or_else(|| self.skew().map(|_| now.wall_ms)) {
-            Some(wall_ms) => silence_ms(last, Moment { wall_ms, ..now }, Timekeeping::Wall),
-            None => {
-                let since_resumed = now.steady_ms - self.resumed_ms(now.steady_ms);
-                // Not `min`, for the silence may be NaN, which is never too long.
-                let silence = silence_ms(last, now, Timekeeping::Steady);
-                if since_resumed < silence { since_resumed } else { silence }
-            }
+        let own_now_ms = own_now_ms.or_else(|| self.skew().map(|_| now.wall_ms));
+        let (now, by, longest) = match own_now_ms {
+            Some(wall_ms) => (Moment { wall_ms, ..now }, Timekeeping::Wall, f64::INFINITY),
+            None => (now, Timekeeping::Steady, now.steady_ms - self.resumed_ms(now.steady_ms)),
+        };
+        move |last| {
+            let silence = silence_ms(last, now, by);
+            // Not `min`, for the silence may be NaN, which is never too long.
+            if longest < silence { longest } else { silence }
         }
     }
 
@@ -152,6 +154,10 @@ mod tests {
         (Clock::new(move || *read.lock().unwrap()), now)
     }
 
+    fn silence_ms(clock: &Clock, last: Moment, own_now_ms: Option<f64>) -> f64 {
+        clock.silences(own_now_ms)(last)
+    }
+
     fn pass(now: &Mutex<Moment>, ms: f64) {
         let mut now = now.lock().unwrap();
         now.wall_ms += ms;
@@ -165,9 +171,9 @@ mod tests {
             let last = clock.now();
             pass(&now, 100.0);
             now.lock().unwrap().wall_ms += step;
-            assert_eq!(clock.silence_ms(last, None), 100.0);
+            assert_eq!(silence_ms(&clock, last, None), 100.0);
             pass(&now, 50.0);
-            assert_eq!(clock.silence_ms(last, None), 150.0);
+            assert_eq!(silence_ms(&clock, last, None), 150.0);
             assert_eq!(clock.now().wall_ms, 1e12 + step + 150.0, "dates follow the wall clock");
         }
     }
@@ -179,10 +185,10 @@ mod tests {
         let last = clock.now();
         pass(&now, 10.0);
         assert_eq!(clock.now().wall_ms, 1_010.0, "time goes on from there");
-        assert_eq!(clock.silence_ms(last, None), 10.0);
-        assert_eq!(clock.silence_ms(last, Some(61_000.0)), 60_000.0);
+        assert_eq!(silence_ms(&clock, last, None), 10.0);
+        assert_eq!(silence_ms(&clock, last, Some(61_000.0)), 60_000.0);
         clock.observe(Some(f64::NAN));
-        assert_eq!(clock.silence_ms(last, None), 10.0);
+        assert_eq!(silence_ms(&clock, last, None), 10.0);
         assert_eq!(clock.now().wall_ms, 1e12 + 10.0);
     }
 
@@ -192,8 +198,8 @@ mod tests {
         let last = clock.moment_of(1e12 - 5_000.0);
         pass(&now, 100.0);
         now.lock().unwrap().wall_ms += HOUR_MS;
-        assert_eq!(clock.silence_ms(last, None), 5_100.0);
-        assert!(clock.silence_ms(clock.moment_of(f64::NAN), None).is_nan());
+        assert_eq!(silence_ms(&clock, last, None), 5_100.0);
+        assert!(silence_ms(&clock, clock.moment_of(f64::NAN), None).is_nan());
     }
 
     #[test]
@@ -203,20 +209,20 @@ mod tests {
         let last = clock.now();
         pass(&now, 500.0);
         clock.tick();
-        assert_eq!(clock.silence_ms(last, None), 500.0);
+        assert_eq!(silence_ms(&clock, last, None), 500.0);
         assert_eq!(clock.since_resumed_ms(), f64::INFINITY);
         pass(&now, 10_000.0);
-        assert_eq!(clock.silence_ms(last, None), 0.0, "found out by who asks first");
+        assert_eq!(silence_ms(&clock, last, None), 0.0, "found out by who asks first");
         pass(&now, 400.0);
         clock.tick();
-        assert_eq!(clock.silence_ms(last, None), 400.0);
+        assert_eq!(silence_ms(&clock, last, None), 400.0);
         assert_eq!(clock.since_resumed_ms(), 400.0);
         pass(&now, 10_000.0);
         clock.tick();
         assert_eq!(clock.since_resumed_ms(), 0.0, "found out by the tick");
         clock.stop_ticking();
         pass(&now, 10_000.0);
-        assert_eq!(clock.silence_ms(last, None), 10_000.0, "who does not tick does not pause");
+        assert_eq!(silence_ms(&clock, last, None), 10_000.0, "who does not tick does not pause");
     }
 
     #[test]

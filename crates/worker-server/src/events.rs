@@ -35,7 +35,7 @@ pub enum Event {
         /// The reason.
         refusal: Refusal,
         /// The operating system's words if it was its refusal; the origin of a foreign page.
-        error: Option<Text>,
+        detail: Option<Text>,
     },
     /// A registration was refused for its token; the id as JSON text, if there was one. Told ten times
     /// per connection at most.

@@ -262,10 +262,10 @@ impl Fleet {
         timeout_ms: f64,
     ) -> Vec<(Slot, Verdict, f64)> {
         let (pool, connections) = (&self.pool, &self.connections);
-        let clock = &self.server.shared().clock;
+        let silence_since = self.server.shared().clock.silences(own_now_ms);
         let judge = |slot: Slot| {
             let connection = connections.get(slot.index() as usize)?.as_ref()?;
-            let silence = clock.silence_ms(connection.last_chance(), own_now_ms);
+            let silence = silence_since(connection.last_chance());
             let verdict = assess(silence, timeout_ms);
             (verdict != Verdict::Healthy && !connection.is_stalled())
                 .then_some((slot, verdict, silence))

@@ -32,6 +32,7 @@ mod registry;
 mod routes;
 mod server;
 mod session;
+mod stamp;
 mod stream;
 mod sync;
 mod text;

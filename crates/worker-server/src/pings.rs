@@ -83,7 +83,7 @@ fn is_left_to_owner(shared: &Shared, connection: &Connection) -> bool {
     let options = &shared.options;
     let patience =
         presumed_dead_after(options.heartbeat_timeout_ms) + 2.0 * options.health_check_interval_ms;
-    let silence = shared.clock.silence_ms(connection.last_chance(), None);
+    let silence = shared.clock.silences(None)(connection.last_chance());
     // Infinite: it has registered, and the owner has not come since. A time that the owner set to NaN
     // is never too long ago.
     silence.is_infinite() || silence.is_nan() || silence <= patience

@@ -447,8 +447,8 @@ async fn accept_all(guard: TaskGuard, listener: Arc<Listener>, shared: Arc<Share
                 }
                 shared.counters.accepts_failed.increment();
                 if failures.allows_another() {
-                    let error = Some(error.to_string().into());
-                    shared.events.push(Event::Refused { refusal: Refusal::AcceptFailed, error });
+                    let detail = Some(error.to_string().into());
+                    shared.events.push(Event::Refused { refusal: Refusal::AcceptFailed, detail });
                 }
                 continue;
             }
@@ -458,7 +458,7 @@ async fn accept_all(guard: TaskGuard, listener: Arc<Listener>, shared: Arc<Share
             shared.counters.connections_refused.increment();
             if refusals.allows_another() {
                 let refusal = Refusal::TooManyConnections;
-                shared.events.push(Event::Refused { refusal, error: None });
+                shared.events.push(Event::Refused { refusal, detail: None });
             }
             continue;
         }

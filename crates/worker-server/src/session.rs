@@ -298,7 +298,7 @@ impl<'a> Session<'a> {
                 // Registered workers have no deadline, so this one never registered in time.
                 self.ending.shared.counters.registration_timeouts.increment();
                 let refusal = Refusal::RegistrationTimeout;
-                self.emit(Event::Refused { refusal, error: None });
+                self.emit(Event::Refused { refusal, detail: None });
                 self.close(CloseReason { code: 1008, reason: "Registration timeout" });
                 return true;
             }

@@ -173,16 +173,14 @@ impl Text {
     /// A part of it, by code units; what is not there is left out.
     pub(crate) fn part(&self, from: usize, to: usize) -> String {
         match &self.0 {
-            Units::Latin1(units) => latin1_to_string(units.get(from..to).unwrap_or_default()),
+            Units::Latin1(units) => {
+                transcode::decode_latin1(units.get(from..to).unwrap_or_default()).into_owned()
+            }
             Units::Utf16(units) => {
                 String::from_utf16_lossy(units.get(from..to).unwrap_or_default())
             }
         }
     }
-}
-
-fn latin1_to_string(units: &[u8]) -> String {
-    transcode::decode_latin1(units).into_owned()
 }
 
 impl Default for Text {

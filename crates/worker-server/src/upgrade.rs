@@ -74,7 +74,7 @@ pub(crate) async fn find_out(
             Ok(Ok(Some(Kind::ForeignOrigin(origin)))) => {
                 shared.counters.origins_refused.increment();
                 let refusal = Refusal::ForeignOrigin;
-                shared.events.push(Event::Refused { refusal, error: Some(origin.into()) });
+                shared.events.push(Event::Refused { refusal, detail: Some(origin.into()) });
                 write_answer(&stream, FORBIDDEN.as_bytes(), &shared, &run).await;
                 return None;
             }
@@ -85,7 +85,7 @@ pub(crate) async fn find_out(
             Err(_) => {
                 shared.counters.request_head_timeouts.increment();
                 let refusal = Refusal::RequestHeadTimeout;
-                shared.events.push(Event::Refused { refusal, error: None });
+                shared.events.push(Event::Refused { refusal, detail: None });
                 let refusal = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n";
                 write_answer(&stream, refusal, &shared, &run).await;
                 return None;

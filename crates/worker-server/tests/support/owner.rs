@@ -183,8 +183,8 @@ pub(crate) fn describe(event: &Event) -> String {
     let json = |id: &Option<Text>| id.as_ref().map_or("-".to_owned(), Text::to_string);
     match event {
         Event::Opened => "opened".to_owned(),
-        Event::Refused { refusal, error } => match error {
-            Some(error) => format!("refused {refusal:?} {error}"),
+        Event::Refused { refusal, detail } => match detail {
+            Some(detail) => format!("refused {refusal:?} {detail}"),
             None => format!("refused {refusal:?}"),
         },
         Event::TokenRefused(id) => format!("token refused {}", json(id)),
