@@ -101,6 +101,76 @@ export declare function steadyNow(): number;
 /** Compares in constant time. */
 export declare function safeCompare(left: string, right: string): boolean;
 
+// The functions of a thread pool. `pool` is `NativeThreadPool.number`, `slot` is what `addSlot` returned, `task` is what
+// `submitTask` returned. The places of the arrays, and kinds of values, stand in lib/threads/native.ts.
+
+/** Takes a task in; returns its key, or -1 if the queue is full. The first number gets the count of pending tasks. */
+export declare function submitTask(
+  pool: number,
+  numbers: Float64Array,
+  payloadKind: number,
+  payload: string | Uint8Array | undefined,
+  extra: string | undefined,
+  dependencies: Float64Array | undefined,
+): number;
+/** Has waiting threads take the tasks that are ready. */
+export declare function wakeSlots(pool: number): void;
+/** Tasks that wait: ready, blocked or delayed. */
+export declare function pendingTasks(pool: number): number | undefined;
+/** Tasks that wait for a thread. */
+export declare function readyTasks(pool: number): number | undefined;
+/** Adds a slot that serves these lanes (a bit each). */
+export declare function addSlot(pool: number, lanes: number): number | undefined;
+/** The slot gets no further task. */
+export declare function retireSlot(pool: number, slot: number): void;
+/** The slot is gone; its task has failed. */
+export declare function loseSlot(pool: number, slot: number): void;
+/** Cancels a pending task (-2); else returns the slot that runs it, or -1 if it has its outcome. */
+export declare function cancelTask(pool: number, task: number): number | undefined;
+/** Fails a pending task; false if it is not pending. */
+export declare function failPendingTask(pool: number, task: number): boolean | undefined;
+/** Stops handing tasks to threads, or goes on. */
+export declare function setPoolPaused(pool: number, isPaused: boolean): void;
+/** Whether the owner is woken as soon as a thread takes a task. */
+export declare function setAnnouncesAssignments(pool: number, announces: boolean): void;
+/** Whether the pool keeps the process alive. */
+export declare function setKeepAlive(pool: number, keepAlive: boolean): void;
+/** Ends overdue attempts and makes delayed tasks ready; returns the milliseconds until the next call is needed. */
+export declare function advancePool(pool: number): number | undefined;
+/** Threads to add now; if negative, -1 minus the slot to retire. */
+export declare function scalePool(pool: number): number | undefined;
+/** Writes all counts. */
+export declare function poolMetrics(pool: number, places: Float64Array): void;
+/** Writes the actions since the last call; returns the values that belong to them. */
+export declare function takeActions(
+  pool: number,
+  records: Float64Array,
+): (string | Uint8Array | undefined)[] | undefined;
+/** On a thread: takes the slot's next task and returns its payload. */
+export declare function takeTask(
+  pool: number,
+  slot: number,
+  numbers: Float64Array,
+): string | Uint8Array | undefined;
+/** On a thread: further fields of its task's message, as JSON. */
+export declare function taskExtra(pool: number, task: number): string | undefined;
+/** On a thread: reports the end of its task; false if the slot does not run it. */
+export declare function finishTask(
+  pool: number,
+  slot: number,
+  task: number,
+  resultKind: number,
+  result: string | Uint8Array | undefined,
+  outcome: number,
+): boolean | undefined;
+/** On a thread: reports progress of its task; false if the slot does not run it. */
+export declare function reportProgress(
+  pool: number,
+  slot: number,
+  task: number,
+  value: number,
+): boolean | undefined;
+
 /**
  * Which binding artifact the generated loader actually loaded: `'native'` for
  * a native addon, otherwise the `platformArchABI` of the WASI flavor. Every
@@ -127,6 +197,24 @@ export declare class NativeServer {
   /** Lets go of the event loop; to be called when `Stopped` has come. */
   release(): void
 }
+
+/** The scheduler of a pool of threads. Ended by the garbage collector if nothing else does. */
+export declare class NativeThreadPool {
+  /** Calls `wake` when there are actions to take. Keeps the process alive only while told to. */
+  constructor(options: NativeThreadPoolOptions, wake: () => void)
+  /** What raw functions know this pool by. */
+  get number(): number
+  /** Replaces the options. */
+  setOptions(options: NativeThreadPoolOptions): void
+  /** Forgets all tasks and threads. `wake` is not called any more. */
+  close(): void
+}
+
+/**
+ * Makes this thread a slot of a pool: `wake` is called when there may be a task. Keeps the thread
+ * alive. Returns false if there is no such pool.
+ */
+export declare function attachThread(pool: number, slot: number, wake: () => void): boolean
 
 /** How listening went: a port, a path, or an error of the operating system. */
 export interface ListenOutcome {
@@ -181,4 +269,44 @@ export interface NativeServerOptions {
   healthPath?: string
   /** What a peer may cost. */
   limits: NativeLimits
+}
+
+/** Options of a pool, already checked and defaulted by the facade. Times are in milliseconds. */
+export interface NativeThreadPoolOptions {
+  /** Run the newest task of a priority first. */
+  isLifo: boolean
+  /** A task that has waited this long counts one priority more; 0: never. */
+  priorityAging: number
+  /** Longest delay before a retry. */
+  maxRetryDelay: number
+  /** Share of a delay by which it varies. */
+  retryJitter: number
+  /** Repeat a task that reported an error. */
+  retryOnError: boolean
+  /** Repeat a task that ran for too long. */
+  retryOnTimeout: boolean
+  /** Repeat a task whose thread died. */
+  retryOnCrash: boolean
+  /** Most pending tasks; may be infinite. */
+  maxTaskQueueSize: number
+  /** Run tasks whose dependency failed. */
+  runAfterFailedDependency: boolean
+  /** Recycle a thread after so many tasks when nothing is ready; 0: never. */
+  maxTasksPerWorker: number
+  /** Recycle a thread after so many tasks; 0: never. */
+  workerRecycleThreshold: number
+  /** Fewest threads. */
+  minWorkers: number
+  /** Most threads. */
+  maxWorkers: number
+  /** Share of busy threads from which on threads are added. */
+  scaleUpThreshold: number
+  /** Share of busy threads down to which a thread is retired. */
+  scaleDownThreshold: number
+  /** Shortest time between two additions. */
+  scaleUpCooldown: number
+  /** Shortest time between a scaling and a retirement for low use. */
+  scaleDownCooldown: number
+  /** A thread idle for this long is retired; infinite: never. */
+  workerIdleTimeout: number
 }

@@ -15,7 +15,9 @@ use napi::sys;
 /// Calls a JavaScript function `() => void` on its own thread, from any thread.
 ///
 /// While armed it keeps the process alive and its function from being collected; so a server is
-/// armed from `listen` to its last event, and a server that does not listen costs nothing.
+/// armed from `listen` to its last event, and a server that does not listen costs nothing. A pool
+/// of threads is armed all the time, and keeps the process alive only while it has work
+/// ([`Waker::set_keep_alive`]).
 #[derive(Default)]
 pub(crate) struct Waker {
     target: Mutex<Option<Target>>,
@@ -97,6 +99,21 @@ impl Waker {
         unsafe { sys::napi_add_env_cleanup_hook(env, Some(on_env_cleanup), hook_argument) };
         *target = Some(Target { function: threadsafe, env, hook_argument });
         sys::Status::napi_ok
+    }
+
+    /// Whether the function keeps the process alive from now on. Must be called on the
+    /// environment's thread.
+    pub(crate) fn set_keep_alive(&self, keep_alive: bool) {
+        let target = self.lock();
+        let Some(Target { function, env, .. }) = &*target else { return };
+        // SAFETY: on the environment's thread, with a live function. A failure changes nothing.
+        let _ = unsafe {
+            if keep_alive {
+                sys::napi_ref_threadsafe_function(*env, *function)
+            } else {
+                sys::napi_unref_threadsafe_function(*env, *function)
+            }
+        };
     }
 
     /// Lets go of the function and the event loop. Must be called on the environment's thread.

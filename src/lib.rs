@@ -10,6 +10,8 @@ mod native_limits;
 mod native_server;
 mod raw;
 mod runtime;
+mod steady;
+mod threads;
 
 use napi::bindgen_prelude::*;
 use napi_derive::napi;

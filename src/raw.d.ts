@@ -100,3 +100,73 @@ export declare function stats(server: number): string;
 export declare function steadyNow(): number;
 /** Compares in constant time. */
 export declare function safeCompare(left: string, right: string): boolean;
+
+// The functions of a thread pool. `pool` is `NativeThreadPool.number`, `slot` is what `addSlot` returned, `task` is what
+// `submitTask` returned. The places of the arrays, and kinds of values, stand in lib/threads/native.ts.
+
+/** Takes a task in; returns its key, or -1 if the queue is full. The first number gets the count of pending tasks. */
+export declare function submitTask(
+  pool: number,
+  numbers: Float64Array,
+  payloadKind: number,
+  payload: string | Uint8Array | undefined,
+  extra: string | undefined,
+  dependencies: Float64Array | undefined,
+): number;
+/** Has waiting threads take the tasks that are ready. */
+export declare function wakeSlots(pool: number): void;
+/** Tasks that wait: ready, blocked or delayed. */
+export declare function pendingTasks(pool: number): number | undefined;
+/** Tasks that wait for a thread. */
+export declare function readyTasks(pool: number): number | undefined;
+/** Adds a slot that serves these lanes (a bit each). */
+export declare function addSlot(pool: number, lanes: number): number | undefined;
+/** The slot gets no further task. */
+export declare function retireSlot(pool: number, slot: number): void;
+/** The slot is gone; its task has failed. */
+export declare function loseSlot(pool: number, slot: number): void;
+/** Cancels a pending task (-2); else returns the slot that runs it, or -1 if it has its outcome. */
+export declare function cancelTask(pool: number, task: number): number | undefined;
+/** Fails a pending task; false if it is not pending. */
+export declare function failPendingTask(pool: number, task: number): boolean | undefined;
+/** Stops handing tasks to threads, or goes on. */
+export declare function setPoolPaused(pool: number, isPaused: boolean): void;
+/** Whether the owner is woken as soon as a thread takes a task. */
+export declare function setAnnouncesAssignments(pool: number, announces: boolean): void;
+/** Whether the pool keeps the process alive. */
+export declare function setKeepAlive(pool: number, keepAlive: boolean): void;
+/** Ends overdue attempts and makes delayed tasks ready; returns the milliseconds until the next call is needed. */
+export declare function advancePool(pool: number): number | undefined;
+/** Threads to add now; if negative, -1 minus the slot to retire. */
+export declare function scalePool(pool: number): number | undefined;
+/** Writes all counts. */
+export declare function poolMetrics(pool: number, places: Float64Array): void;
+/** Writes the actions since the last call; returns the values that belong to them. */
+export declare function takeActions(
+  pool: number,
+  records: Float64Array,
+): (string | Uint8Array | undefined)[] | undefined;
+/** On a thread: takes the slot's next task and returns its payload. */
+export declare function takeTask(
+  pool: number,
+  slot: number,
+  numbers: Float64Array,
+): string | Uint8Array | undefined;
+/** On a thread: further fields of its task's message, as JSON. */
+export declare function taskExtra(pool: number, task: number): string | undefined;
+/** On a thread: reports the end of its task; false if the slot does not run it. */
+export declare function finishTask(
+  pool: number,
+  slot: number,
+  task: number,
+  resultKind: number,
+  result: string | Uint8Array | undefined,
+  outcome: number,
+): boolean | undefined;
+/** On a thread: reports progress of its task; false if the slot does not run it. */
+export declare function reportProgress(
+  pool: number,
+  slot: number,
+  task: number,
+  value: number,
+): boolean | undefined;

@@ -6,8 +6,9 @@
 
 mod arguments;
 mod events;
+mod threads;
 
-use std::{ffi::c_void, ptr, sync::LazyLock, time::Instant};
+use std::{ffi::c_void, ptr};
 
 use bytes::Bytes;
 use napi::sys;
@@ -21,7 +22,10 @@ use worker_server::{
 };
 
 use self::arguments::Call;
-use crate::fleets::{self, Owned};
+use crate::{
+    fleets::{self, Owned},
+    steady,
+};
 
 type Value = sys::napi_value;
 type Body = fn(&Call) -> Option<Value>;
@@ -91,6 +95,26 @@ export! {
     "stats" => stats,
     "steadyNow" => steady_now,
     "safeCompare" => compare,
+    "submitTask" => threads::submit,
+    "wakeSlots" => threads::wake_slots,
+    "pendingTasks" => threads::pending,
+    "readyTasks" => threads::ready,
+    "addSlot" => threads::add_slot,
+    "retireSlot" => threads::retire_slot,
+    "loseSlot" => threads::lose_slot,
+    "cancelTask" => threads::cancel,
+    "failPendingTask" => threads::fail_pending,
+    "setPoolPaused" => threads::set_paused,
+    "setAnnouncesAssignments" => threads::set_announces_assignments,
+    "setKeepAlive" => threads::set_keep_alive,
+    "advancePool" => threads::advance,
+    "scalePool" => threads::scale,
+    "poolMetrics" => threads::metrics,
+    "takeActions" => threads::take_actions,
+    "takeTask" => threads::take_task,
+    "taskExtra" => threads::task_extra,
+    "finishTask" => threads::finish_task,
+    "reportProgress" => threads::report_progress,
 }
 
 /// Adds a function after which the next call panics.
@@ -477,8 +501,7 @@ fn stats(call: &Call) -> Option<Value> {
 }
 
 fn steady_now(call: &Call) -> Option<Value> {
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    call.number(START.elapsed().as_secs_f64() * 1_000.0)
+    call.number(steady::now())
 }
 
 fn compare(call: &Call) -> Option<Value> {

@@ -13,7 +13,7 @@ use super::Value;
 use crate::fleets::{View, status_of};
 
 /// No raw function takes more arguments.
-const MAX_ARGUMENTS: usize = 4;
+const MAX_ARGUMENTS: usize = 6;
 /// Strings up to this length are read in one call.
 const STACK_BYTES: usize = 512;
 /// The longest form of a character in UTF-8, which a full buffer may have had no room for.
@@ -196,6 +196,21 @@ impl Call {
         Some(body(unsafe { slice::from_raw_parts_mut(data.cast(), len) }))
     }
 
+    /// Runs `body` on the doubles of a Float64Array.
+    pub(super) fn with_f64s<T>(
+        &self,
+        index: usize,
+        body: impl FnOnce(&mut [f64]) -> T,
+    ) -> Option<T> {
+        let (kind, len, data) = self.typed_array(index)?;
+        if kind != sys::TypedarrayType::float64_array || len == 0 || data.is_null() {
+            return None;
+        }
+        // SAFETY: Node gave the array's memory, which is aligned for its kind; no JavaScript runs
+        // before `body` returns, so nothing else reads or writes it.
+        Some(body(unsafe { slice::from_raw_parts_mut(data.cast(), len) }))
+    }
+
     fn typed_array(&self, index: usize) -> Option<(sys::napi_typedarray_type, usize, *mut c_void)> {
         let value = self.argument(index)?;
         let (mut kind, mut len, mut data) = (0, 0, ptr::null_mut());
@@ -261,6 +276,53 @@ impl Call {
         // SAFETY: as above.
         let status = unsafe { sys::napi_get_boolean(self.env, value, &mut result) };
         (status == sys::Status::napi_ok).then_some(result)
+    }
+
+    /// A string.
+    pub(super) fn utf8(&self, text: &str) -> Option<Value> {
+        let (data, len) = (text.as_ptr().cast(), text.len() as isize);
+        let mut result = ptr::null_mut();
+        // SAFETY: the text is copied. ASCII is a part of Latin-1, which the engine copies faster.
+        let status = unsafe {
+            if text.is_ascii() {
+                sys::napi_create_string_latin1(self.env, data, len, &mut result)
+            } else {
+                sys::napi_create_string_utf8(self.env, data, len, &mut result)
+            }
+        };
+        (status == sys::Status::napi_ok).then_some(result)
+    }
+
+    /// A Buffer with a copy of these bytes.
+    pub(super) fn buffer(&self, bytes: &[u8]) -> Option<Value> {
+        let mut result = ptr::null_mut();
+        // SAFETY: the bytes are copied.
+        let status = unsafe {
+            sys::napi_create_buffer_copy(
+                self.env,
+                bytes.len(),
+                bytes.as_ptr().cast(),
+                ptr::null_mut(),
+                &mut result,
+            )
+        };
+        (status == sys::Status::napi_ok).then_some(result)
+    }
+
+    /// An array of these values; a missing one is undefined.
+    pub(super) fn array_of(&self, values: impl Iterator<Item = Option<Value>>) -> Option<Value> {
+        let mut array = ptr::null_mut();
+        // SAFETY: plain value creation inside the call.
+        let status = unsafe { sys::napi_create_array(self.env, &mut array) };
+        if status != sys::Status::napi_ok {
+            return None;
+        }
+        for (index, value) in (0..).zip(values) {
+            let Some(value) = value else { continue };
+            // SAFETY: both are live values of this call. A failure leaves the place empty.
+            unsafe { sys::napi_set_element(self.env, array, index, value) };
+        }
+        Some(array)
     }
 
     pub(super) fn text(&self, text: &Text) -> Option<Value> {

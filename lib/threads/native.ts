@@ -1,0 +1,127 @@
+/**
+ * The native side of a thread pool, and what the places of its arrays mean. `src/raw/threads.rs` has the same places.
+ */
+import { binding } from "../native.js";
+
+export { binding };
+export type { NativeThreadPoolOptions } from "../../native/binding.js";
+
+/** How a value travels between two threads. */
+export const enum BodyKind {
+  /** As nothing: `undefined`. */
+  Nothing,
+  /** As JSON. */
+  Text,
+  /** As `v8.serialize` writes it. */
+  Bytes,
+  /** As a message of its own, since it cannot be written down. */
+  Posted,
+}
+
+/** How an attempt ended. */
+export const enum OutcomeKind {
+  Completed,
+  Failed,
+  /** Failed, and must not be repeated. */
+  FailedForGood,
+}
+
+/** What a thread can run; a bit each. */
+export const enum Lanes {
+  Script = 1,
+}
+
+/** Places of the numbers of a submission. */
+export const enum Submission {
+  Lane,
+  Priority,
+  Timeout,
+  MaxRetries,
+  RetryDelay,
+  Number,
+  TaskType,
+  FairnessKey,
+  HasFailedDependency,
+  Length,
+}
+
+/** After a submission, the first place is the count of pending tasks. */
+export const PENDING_AFTER_SUBMISSION = 0;
+
+/** Places of the numbers of a task that a thread has taken. */
+export const enum Taken {
+  Task,
+  Number,
+  TaskType,
+  RetryCount,
+  Timeout,
+  PayloadKind,
+  HasExtra,
+  Length,
+}
+
+/** Instead of a task. */
+export const enum NoTask {
+  Now = -1,
+  Ever = -2,
+}
+
+/** What an action is. */
+export const enum ActionKind {
+  Assigned,
+  Progress,
+  Completed,
+  Failed,
+  Cancelled,
+  DependencyFailed,
+  Recycle,
+}
+
+/** Why an attempt failed. */
+export const enum FailureKind {
+  Error,
+  Timeout,
+  Crash,
+}
+
+/** Places of an action, behind the count of all. */
+export const enum Action {
+  Kind,
+  Task,
+  Slot,
+  /** A time, or a progress. */
+  At,
+  BodyKind,
+  Failure,
+  /** Delay of the retry (-1: none), or the dependency that failed (-1: one that had failed before). */
+  Detail,
+  Attempt,
+  Length,
+}
+
+/** Results of a cancellation that are not a slot. */
+export const enum Cancellation {
+  TooLate = -1,
+  Cancelled = -2,
+}
+
+/** Places of the counts. */
+export const enum Counts {
+  Pending,
+  Ready,
+  Blocked,
+  Running,
+  Completed,
+  Failed,
+  Cancelled,
+  TimedOut,
+  Retried,
+  MeanDuration,
+  MeanQueueTime,
+  Throughput,
+  P50,
+  P90,
+  P99,
+  Max,
+  Length,
+}

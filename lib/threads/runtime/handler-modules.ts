@@ -1,0 +1,105 @@
+import type { TransferListItem } from "node:worker_threads";
+import { builtInHandlers } from "./built-in-handlers.js";
+import { finalError } from "./error-fields.js";
+import type { TaskMessage, ThreadSetup } from "./messages.js";
+import { Transferred, type TaskControls, type TaskRunner } from "./task-loop.js";
+
+/** What a handler is called with beside the payload. */
+export interface HandlerContext {
+  readonly taskId: string;
+  readonly taskType: string;
+  readonly metadata: Record<string, unknown> | undefined;
+  /** Attempts so far, this one included. */
+  readonly attempt: number;
+  /** Results of the dependencies by their ids, if the task asked for them. */
+  readonly dependencyResults: Record<string, unknown> | undefined;
+  /** Aborted when the task is cancelled and has time to end by itself (`cancelGracePeriod`). */
+  readonly signal: AbortSignal;
+  /** Reports progress. */
+  progress(value: number): void;
+  /** Makes a result whose objects are moved to the manager's thread instead of copied. */
+  transfer(value: unknown, transferList: readonly TransferListItem[]): unknown;
+}
+
+/** Runs tasks of one type. */
+export type Handler = (payload: unknown, context: HandlerContext) => unknown;
+
+/** Runs each task with the handler of its type. */
+export class HandlerModules implements TaskRunner {
+  readonly #handlers: Readonly<Record<string, Handler | undefined>>;
+
+  private constructor(handlers: Readonly<Record<string, Handler | undefined>>) {
+    this.#handlers = handlers;
+  }
+
+  static async load(modules: ThreadSetup["handlers"]): Promise<HandlerModules> {
+    const handlers: Record<string, Handler> = { ...builtInHandlers };
+    for (const [type, { url, name }] of Object.entries(modules)) {
+      const exports = (await import(url)) as Record<string, unknown>;
+      handlers[type] = handlerOf(exports, url, name);
+    }
+    return new HandlerModules(handlers);
+  }
+
+  run(message: TaskMessage, controls: TaskControls): unknown {
+    const { taskType } = message;
+    const handler = this.#handlers[taskType];
+    if (handler === undefined)
+      throw finalError(
+        `No handler for ${taskType} tasks: give the manager a workerScriptPath or handlers`,
+        "NO_HANDLER",
+      );
+    return handler(message.payload, new Context(message, controls));
+  }
+}
+
+function handlerOf(exports: Record<string, unknown>, url: string, name: string | undefined): Handler {
+  // A CommonJS module's exports are the default export.
+  const whole = exports.default;
+  const found =
+    name === undefined || name === "default"
+      ? ((whole as { default?: unknown } | undefined)?.default ?? whole)
+      : (exports[name] ?? (whole as Record<string, unknown> | undefined)?.[name]);
+  if (typeof found !== "function") throw new TypeError(`${url} exports no function ${name ?? "default"}`);
+  return found as Handler;
+}
+
+class Context implements HandlerContext {
+  readonly #message: TaskMessage;
+  readonly #controls: TaskControls;
+  readonly progress: (value: number) => void;
+
+  constructor(message: TaskMessage, controls: TaskControls) {
+    this.#message = message;
+    this.#controls = controls;
+    this.progress = controls.progress;
+  }
+
+  get taskId(): string {
+    return this.#message.taskId;
+  }
+
+  get taskType(): string {
+    return this.#message.taskType;
+  }
+
+  get metadata(): Record<string, unknown> | undefined {
+    return this.#message.metadata;
+  }
+
+  get attempt(): number {
+    return this.#message.attempt;
+  }
+
+  get dependencyResults(): Record<string, unknown> | undefined {
+    return this.#message.dependencyResults;
+  }
+
+  get signal(): AbortSignal {
+    return this.#controls.signal;
+  }
+
+  transfer(value: unknown, transferList: readonly TransferListItem[]): unknown {
+    return new Transferred(value, transferList);
+  }
+}

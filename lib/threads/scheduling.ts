@@ -1,0 +1,133 @@
+import type { ManagerContext } from "./context.js";
+import { binding } from "./native.js";
+import type { ThreadGroup } from "./thread-group.js";
+
+/** The longest time that a timer can wait. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** What a look over the state may call. */
+export interface SchedulingHost {
+  processActions(): void;
+  /** There may be room in the queue, or nothing left to do. */
+  afterPass(): void;
+}
+
+/**
+ * Looks over the state once after many changes: wakes threads, adds and ends threads by load, sets the timer for the
+ * next deadline, and keeps the process alive while there is work.
+ */
+export class Scheduling {
+  readonly #context: ManagerContext;
+  readonly #threads: () => ThreadGroup;
+  readonly #host: SchedulingHost;
+  #isRequested = false;
+  #isClosed = false;
+  #timer: NodeJS.Timeout | undefined;
+  #timerDue = Infinity;
+  #scaleTimer: NodeJS.Timeout | undefined;
+  #holds = 0;
+  #isKeptAlive = false;
+  #announces = false;
+
+  constructor(context: ManagerContext, threads: () => ThreadGroup, host: SchedulingHost) {
+    this.#context = context;
+    this.#threads = threads;
+    this.#host = host;
+  }
+
+  /** Has a look over the state follow as a microtask. */
+  request(): void {
+    if (this.#isRequested || this.#isClosed) return;
+    this.#isRequested = true;
+    queueMicrotask(() => {
+      this.#isRequested = false;
+      if (!this.#isClosed) this.#pass();
+    });
+  }
+
+  /** Keeps the process alive until the promise settles. */
+  async hold<T>(promise: Promise<T>): Promise<T> {
+    this.#holds++;
+    this.#updateKeepAlive();
+    try {
+      return await promise;
+    } finally {
+      this.#holds--;
+      this.#updateKeepAlive();
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    clearInterval(this.#scaleTimer);
+  }
+
+  #pass(): void {
+    const threads = this.#threads();
+    this.#announceAssignments();
+    binding.wakeSlots(this.#context.pool);
+    threads.balance();
+    this.#scale(threads);
+    this.#setTimer();
+    this.#updateKeepAlive();
+    this.#host.afterPass();
+  }
+
+  /** Threads tell at once of each task that they take only if somebody listens. */
+  #announceAssignments(): void {
+    const isNeeded = this.#context.hasListeners("taskAssigned") || this.#context.config.enableDebugLogging;
+    if (isNeeded === this.#announces) return;
+    this.#announces = isNeeded;
+    binding.setAnnouncesAssignments(this.#context.pool, isNeeded);
+  }
+
+  #scale(threads: ThreadGroup): void {
+    const { config, pool, tasks } = this.#context;
+    if (!config.enableAutoScaling) {
+      this.#setScaleTimer(false);
+      return;
+    }
+    const step = binding.scalePool(pool) ?? 0;
+    if (step > 0) threads.grow(step);
+    const idle = step < 0 ? threads.bySlot(-1 - step) : undefined;
+    if (idle !== undefined) threads.shrink([idle]);
+    const { liveCount } = threads;
+    this.#setScaleTimer(
+      liveCount > config.minWorkers || (tasks.unsettled > 0 && liveCount < config.maxWorkers),
+    );
+  }
+
+  /** The load is looked at again only while it can change the number of threads. */
+  #setScaleTimer(isNeeded: boolean): void {
+    if (isNeeded === (this.#scaleTimer !== undefined)) return;
+    clearInterval(this.#scaleTimer);
+    this.#scaleTimer = isNeeded
+      ? setInterval(() => {
+          this.#host.processActions();
+        }, this.#context.config.autoScaleInterval).unref()
+      : undefined;
+  }
+
+  #setTimer(): void {
+    const wait = binding.advancePool(this.#context.pool) ?? Infinity;
+    if (wait === Infinity) return;
+    const due = binding.steadyNow() + wait;
+    if (this.#timer !== undefined && this.#timerDue <= due) return;
+    clearTimeout(this.#timer);
+    this.#timerDue = due;
+    const onDue = (): void => {
+      this.#timer = undefined;
+      this.request();
+    };
+    // The timer counts whole milliseconds, and may not end too early.
+    this.#timer = setTimeout(onDue, Math.min(Math.ceil(Math.max(0, wait)), LONGEST_TIMER_MS)).unref();
+  }
+
+  #updateKeepAlive(): void {
+    const isNeeded = this.#context.tasks.unsettled > 0 || this.#holds > 0;
+    if (isNeeded === this.#isKeptAlive) return;
+    this.#isKeptAlive = isNeeded;
+    binding.setKeepAlive(this.#context.pool, isNeeded);
+  }
+}

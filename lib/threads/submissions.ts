@@ -1,0 +1,281 @@
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { errorMessage } from "../logger.js";
+import { written, type Body } from "./body.js";
+import type { ManagerContext } from "./context.js";
+import { TaskStatus } from "./enums.js";
+import { ValidationError, WorkerError } from "./errors.js";
+import { binding, BodyKind, PENDING_AFTER_SUBMISSION, Submission } from "./native.js";
+import type { PoolThread } from "./pool-thread.js";
+import { isSettled, Task, type PostedPayload, type TaskExtras } from "./task.js";
+import type { CheckedTask } from "./task-options.js";
+
+interface Waiting {
+  readonly checked: CheckedTask;
+  readonly payload: unknown;
+  resolve(id: string): void;
+  reject(error: Error): void;
+}
+
+/** Where a lane starts: tasks that run on threads. */
+const SCRIPT_LANE = 0;
+
+/** Takes tasks in. */
+export class Submissions {
+  readonly #context: ManagerContext;
+  readonly #cancel: (task: Task, reason: unknown) => void;
+  readonly #numbers = new Float64Array(Submission.Length);
+  readonly #waiting: Waiting[] = [];
+  #count = 0;
+  /** Pending tasks when the last task was taken in. */
+  pendingAfterLast = 0;
+
+  constructor(context: ManagerContext, cancel: (task: Task, reason: unknown) => void) {
+    this.#context = context;
+    this.#cancel = cancel;
+  }
+
+  /** Takes a task in, or waits for room if the manager is configured so. */
+  async submit(checked: CheckedTask, payload: unknown): Promise<string> {
+    const { config } = this.#context;
+    if (this.#waiting.length === 0) {
+      const task = this.tryAdd(checked, payload);
+      if (task !== undefined) return task.id;
+    }
+    if (config.queueFull === "reject") throw this.queueFullError();
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ checked, payload, resolve, reject });
+    });
+  }
+
+  queueFullError(): WorkerError {
+    return new WorkerError(
+      `Task queue is full (${String(this.#context.config.maxTaskQueueSize)})`,
+      "QUEUE_FULL",
+    );
+  }
+
+  /** Takes in what waits for room, as far as there is room. */
+  admitWaiting(): void {
+    for (;;) {
+      const next = this.#waiting[0];
+      if (next === undefined) return;
+      try {
+        const task = this.tryAdd(next.checked, next.payload);
+        if (task === undefined) return;
+        this.#waiting.shift();
+        next.resolve(task.id);
+      } catch (error) {
+        this.#waiting.shift();
+        next.reject(error as Error);
+      }
+    }
+  }
+
+  rejectWaiting(error: Error): void {
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
+  }
+
+  /**
+   * Takes a task in; undefined: the queue is full.
+   *
+   * @throws ValidationError, WorkerError
+   */
+  tryAdd(checked: CheckedTask, payload: unknown): Task | undefined {
+    const { options } = checked;
+    this.#checkId(options.id);
+    if (options.signal?.aborted === true) throw cancelled(options.id, options.signal.reason);
+    const dependencies = this.#dependencies(checked.dependencies);
+    // Objects that are moved cannot be moved back.
+    if (options.transferList !== undefined && this.#isFull()) return undefined;
+    const { body, posted } = this.#payloadBody(payload ?? null, options.transferList);
+    const { id, number } = this.#nextId(options.id);
+    const extra = this.#extraFields(checked, posted);
+    this.#fillNumbers(checked, number, posted, dependencies.hasFailed);
+    const key = binding.submitTask(
+      this.#context.pool,
+      this.#numbers,
+      extra.isPosted ? BodyKind.Posted : body.kind,
+      extra.isPosted ? undefined : body.content,
+      extra.json,
+      dependencies.keys,
+    );
+    if (key === undefined || key < 0) {
+      posted?.port?.close();
+      return undefined;
+    }
+    this.#count = number;
+    this.pendingAfterLast = this.#numbers[PENDING_AFTER_SUBMISSION] ?? 0;
+    const task = this.#record(checked, payload ?? null, id, posted);
+    this.#context.tasks.add(task, key);
+    this.#followSignal(task, options.signal, posted);
+    this.#context.requestPass();
+    this.#context.notify("taskSubmitted", task);
+    return task;
+  }
+
+  /** Sends a payload as a message, with the results of the dependencies if they are asked for. */
+  postPayload(task: Task, thread: PoolThread): void {
+    const extras = Task.extrasOf(task);
+    const key = Task.keyOf(task);
+    const port = extras?.posted === undefined ? post(task.payload, []) : this.#takePort(task, extras.posted);
+    const dependencyResults = extras?.passDependencyResults === true ? this.#resultsFor(task) : undefined;
+    thread.send({ kind: "payload", task: key, port, dependencyResults });
+  }
+
+  #takePort(task: Task, posted: PostedPayload): MessagePort | undefined {
+    const port = posted.port ?? (posted.isSingleUse ? undefined : post(task.payload, []));
+    posted.port = undefined;
+    return port;
+  }
+
+  #resultsFor(task: Task): Record<string, unknown> {
+    const results: Record<string, unknown> = {};
+    for (const id of task.dependencies) results[id] = this.#context.tasks.get(id)?.result;
+    return results;
+  }
+
+  #checkId(id: string | undefined): void {
+    if (id === undefined) return;
+    const existing = this.#context.tasks.get(id);
+    if (existing !== undefined && !isSettled(existing))
+      throw new ValidationError(`Duplicate task id: ${id}`, "id", id);
+  }
+
+  /** The id of the next task, and the number that it is counted by. */
+  #nextId(given: string | undefined): { id: string; number: number } {
+    let number = this.#count + 1;
+    if (given !== undefined) return { id: given, number };
+    let id = `task-${String(number)}`;
+    // A task may have been given such an id.
+    while (this.#context.tasks.get(id) !== undefined) id = `task-${String(++number)}`;
+    return { id, number };
+  }
+
+  /** Keys of the dependencies that are not settled. */
+  #dependencies(ids: readonly string[]): { keys: Float64Array | undefined; hasFailed: boolean } {
+    if (ids.length === 0) return { keys: undefined, hasFailed: false };
+    const keys: number[] = [];
+    let hasFailed = false;
+    for (const id of ids) {
+      const dependency = this.#context.tasks.get(id);
+      if (dependency === undefined)
+        throw new WorkerError(`Unknown dependency: ${id}`, "UNKNOWN_DEPENDENCY");
+      if (!isSettled(dependency)) keys.push(Task.keyOf(dependency));
+      else if (dependency.status !== TaskStatus.COMPLETED) hasFailed = true;
+    }
+    return { keys: keys.length === 0 ? undefined : Float64Array.from(keys), hasFailed };
+  }
+
+  #isFull(): boolean {
+    const { pool, config } = this.#context;
+    return (binding.pendingTasks(pool) ?? 0) >= config.maxTaskQueueSize;
+  }
+
+  /** The payload written down, or as a message if it cannot be. */
+  #payloadBody(
+    payload: unknown,
+    transferList: readonly unknown[] | undefined,
+  ): { body: Body; posted: PostedPayload | undefined } {
+    if (transferList === undefined) {
+      try {
+        return { body: payload === null ? written(undefined) : written(payload), posted: undefined };
+      } catch {
+        // It may be sendable nevertheless, for example shared memory.
+      }
+    }
+    try {
+      const port = post(payload, (transferList ?? []) as never[]);
+      const isSingleUse = transferList !== undefined && transferList.length > 0;
+      return { body: { kind: BodyKind.Posted, content: undefined }, posted: { port, isSingleUse } };
+    } catch (error) {
+      throw new ValidationError(`The payload cannot be sent: ${errorMessage(error)}`, "payload", payload);
+    }
+  }
+
+  /** What the task's message has beside the usual fields. */
+  #extraFields(
+    { options }: CheckedTask,
+    posted: PostedPayload | undefined,
+  ): { json: string | undefined; isPosted: boolean } {
+    const { id, metadata, passDependencyResults } = options;
+    const isPosted = posted !== undefined || passDependencyResults === true;
+    if (id === undefined && metadata === undefined) return { json: undefined, isPosted };
+    try {
+      const fields = { ...(id !== undefined && { taskId: id }), ...(metadata !== undefined && { metadata }) };
+      return { json: JSON.stringify(fields), isPosted };
+    } catch (error) {
+      throw new ValidationError(`The metadata cannot be sent: ${errorMessage(error)}`, "metadata", metadata);
+    }
+  }
+
+  #fillNumbers(
+    checked: CheckedTask,
+    number: number,
+    posted: PostedPayload | undefined,
+    hasFailedDependency: boolean,
+  ): void {
+    const numbers = this.#numbers;
+    numbers[Submission.Lane] = SCRIPT_LANE;
+    numbers[Submission.Priority] = checked.priority - 1;
+    numbers[Submission.Timeout] = checked.timeout;
+    numbers[Submission.MaxRetries] = posted?.isSingleUse === true ? 0 : checked.maxRetries;
+    numbers[Submission.RetryDelay] = checked.retryDelay;
+    numbers[Submission.Number] = number;
+    numbers[Submission.TaskType] = checked.typeIndex;
+    numbers[Submission.FairnessKey] = 0;
+    numbers[Submission.HasFailedDependency] = hasFailedDependency ? 1 : 0;
+  }
+
+  #record(checked: CheckedTask, payload: unknown, id: string, posted: PostedPayload | undefined): Task {
+    const { options } = checked;
+    const passDependencyResults = options.passDependencyResults === true;
+    const extras: TaskExtras | undefined =
+      posted !== undefined || passDependencyResults
+        ? { passDependencyResults, ...(posted !== undefined && { posted }) }
+        : undefined;
+    return new Task({
+      id,
+      type: checked.type,
+      payload,
+      priority: checked.priority,
+      timeout: checked.timeout,
+      maxRetries: posted?.isSingleUse === true ? 0 : checked.maxRetries,
+      createdAt: Date.now(),
+      dependencies: checked.dependencies,
+      metadata: options.metadata,
+      callback: checked.callback,
+      extras,
+    });
+  }
+
+  #followSignal(task: Task, signal: AbortSignal | undefined, posted: PostedPayload | undefined): void {
+    if (signal === undefined) return;
+    const onAbort = (): void => {
+      this.#cancel(task, signal.reason);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    const forgetSignal = (): void => {
+      signal.removeEventListener("abort", onAbort);
+    };
+    const passDependencyResults = Task.extrasOf(task)?.passDependencyResults === true;
+    Task.setExtras(task, { passDependencyResults, forgetSignal, ...(posted !== undefined && { posted }) });
+  }
+}
+
+/** What a cancelled task fails with. */
+export function cancelled(taskId: string | undefined, reason?: unknown, workerId?: string): WorkerError {
+  const message = taskId === undefined ? "The task was cancelled" : `Task ${taskId} was cancelled`;
+  return new WorkerError(message, "TASK_CANCELLED", workerId, taskId, reason);
+}
+
+/** A port from which the value can be received. */
+function post(value: unknown, transferList: readonly never[]): MessagePort {
+  const { port1, port2 } = new MessageChannel();
+  try {
+    port1.postMessage(value, transferList);
+  } catch (error) {
+    port1.close();
+    throw error;
+  }
+  return port2;
+}

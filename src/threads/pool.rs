@@ -1,0 +1,340 @@
+//! One pool of threads: the scheduler, and whom to wake.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
+
+use worker_server::core::{
+    scaling::{Decision, Load, ScalingPolicy, decide},
+    scheduler::{
+        Action, Cancellation, Lane, Lanes, Metrics, Next, Outcome, Policy, Scheduler, SlotId,
+        TaskKey, TaskSpec,
+    },
+};
+
+use crate::{callbacks::Waker, steady};
+
+/// Tasks that run in JavaScript on a thread of the pool.
+pub(crate) const SCRIPT_LANE: Lane = Lane(0);
+
+/// A value on its way between two threads.
+#[derive(Debug, Default)]
+pub(crate) enum Body {
+    /// `undefined` or `null`.
+    #[default]
+    Nothing,
+    /// JSON.
+    Text(Box<[u8]>),
+    /// Written by `v8.serialize`.
+    Bytes(Box<[u8]>),
+    /// Sent with `postMessage`, since it cannot be written down.
+    Posted,
+}
+
+impl Body {
+    /// Its number on the JavaScript side; `lib/threads/native.ts` has the same list.
+    pub(crate) fn kind(&self) -> u8 {
+        match self {
+            Self::Nothing => 0,
+            Self::Text(_) => 1,
+            Self::Bytes(_) => 2,
+            Self::Posted => 3,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Text(bytes) | Self::Bytes(bytes) => bytes.len(),
+            Self::Nothing | Self::Posted => 0,
+        }
+    }
+}
+
+/// What the scheduler keeps of a task for the thread that runs it.
+pub(crate) struct TaskPayload {
+    /// Counts submitted tasks from 1. The task's id is made of it, unless `extra` has one.
+    pub(crate) number: f64,
+    /// Place of the task's type in the list of types.
+    pub(crate) task_type: u8,
+    pub(crate) body: Body,
+    /// Further fields of the task's message, as JSON.
+    pub(crate) extra: Option<Box<str>>,
+}
+
+struct Inner {
+    scheduler: Scheduler<TaskPayload, Body>,
+    scaling: ScalingPolicy,
+    last_scale_up: f64,
+    last_scaling: f64,
+    wakers: HashMap<SlotId, Arc<Waker>>,
+}
+
+/// A pool that its owner and its threads share.
+pub(crate) struct Pool {
+    inner: Mutex<Inner>,
+    owner: Arc<Waker>,
+    /// The owner has been woken and has not looked yet.
+    is_owner_woken: AtomicBool,
+    /// The owner wants to hear at once when a slot takes a task.
+    announces_assignments: AtomicBool,
+}
+
+/// A scaling step for the owner to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ScalingStep {
+    Stay,
+    Add(usize),
+    Retire(SlotId),
+}
+
+impl Pool {
+    fn new(policy: Policy, scaling: ScalingPolicy, owner: Arc<Waker>) -> Self {
+        let now = steady::now();
+        let inner = Inner {
+            scheduler: Scheduler::new(policy, now, now.to_bits()),
+            scaling,
+            last_scale_up: f64::NEG_INFINITY,
+            last_scaling: now,
+            wakers: HashMap::new(),
+        };
+        Self {
+            inner: Mutex::new(inner),
+            owner,
+            is_owner_woken: AtomicBool::new(false),
+            announces_assignments: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn owner(&self) -> &Waker {
+        &self.owner
+    }
+
+    pub(crate) fn set_policy(&self, policy: Policy, scaling: ScalingPolicy) {
+        let mut inner = self.lock();
+        inner.scheduler.set_policy(policy);
+        inner.scaling = scaling;
+    }
+
+    pub(crate) fn set_announces_assignments(&self, announces: bool) {
+        self.announces_assignments.store(announces, Ordering::Relaxed);
+    }
+
+    /// The task's key, if there is room for it, and the number of pending tasks.
+    pub(crate) fn submit(&self, spec: TaskSpec<TaskPayload>) -> (Option<TaskKey>, usize) {
+        let mut inner = self.lock();
+        let key = inner.scheduler.submit(spec, steady::now());
+        (key, inner.scheduler.pending())
+    }
+
+    /// Has waiting slots ask for the tasks that are ready.
+    pub(crate) fn wake_slots(&self) {
+        self.lock().wake_slots();
+    }
+
+    pub(crate) fn add_slot(&self, lanes: Lanes) -> SlotId {
+        self.lock().scheduler.add_slot(lanes, steady::now())
+    }
+
+    pub(crate) fn attach(&self, slot: SlotId, waker: Arc<Waker>) {
+        self.lock().wakers.insert(slot, waker);
+    }
+
+    pub(crate) fn retire_slot(&self, slot: SlotId) {
+        self.lock().scheduler.retire_slot(slot);
+    }
+
+    pub(crate) fn lose_slot(&self, slot: SlotId) {
+        let mut inner = self.lock();
+        inner.wakers.remove(&slot);
+        inner.scheduler.lose_slot(slot, steady::now());
+        self.wake_owner_if_needed(&inner);
+    }
+
+    pub(crate) fn cancel(&self, task: TaskKey) -> Cancellation {
+        let mut inner = self.lock();
+        let cancellation = inner.scheduler.cancel(task, steady::now());
+        self.wake_owner_if_needed(&inner);
+        cancellation
+    }
+
+    pub(crate) fn fail_pending(&self, task: TaskKey) -> bool {
+        let mut inner = self.lock();
+        let is_failed = inner.scheduler.fail_pending(task, steady::now());
+        self.wake_owner_if_needed(&inner);
+        is_failed
+    }
+
+    pub(crate) fn set_paused(&self, is_paused: bool) {
+        let mut inner = self.lock();
+        inner.scheduler.set_paused(is_paused);
+        inner.wake_slots();
+    }
+
+    /// Milliseconds until the next call is needed.
+    pub(crate) fn advance(&self) -> f64 {
+        let mut inner = self.lock();
+        let now = steady::now();
+        inner.scheduler.advance(now);
+        inner.wake_slots();
+        self.wake_owner_if_needed(&inner);
+        inner.scheduler.next_advance(now) - now
+    }
+
+    /// Tasks that wait for a thread.
+    pub(crate) fn ready(&self) -> usize {
+        self.lock().scheduler.ready(Lanes::only(SCRIPT_LANE))
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.lock().scheduler.pending()
+    }
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.lock().scheduler.metrics(steady::now())
+    }
+
+    /// What scaling asks for now. It counts as done.
+    pub(crate) fn scale(&self) -> ScalingStep {
+        let mut inner = self.lock();
+        let now = steady::now();
+        let lanes = Lanes::only(SCRIPT_LANE);
+        let slots = inner.scheduler.slot_load(lanes);
+        let load = Load {
+            live: slots.live,
+            busy: slots.busy,
+            ready: inner.scheduler.ready(lanes),
+            longest_idle_since: slots.longest_idle.map_or(f64::INFINITY, |(_, since)| since),
+            last_up: inner.last_scale_up,
+            last_scaling: inner.last_scaling,
+        };
+        match decide(&inner.scaling, &load, now) {
+            Decision::Stay => ScalingStep::Stay,
+            Decision::Add(count) => {
+                inner.last_scale_up = now;
+                inner.last_scaling = now;
+                ScalingStep::Add(count)
+            }
+            Decision::RetireOne => {
+                let Some((slot, _)) = slots.longest_idle else { return ScalingStep::Stay };
+                inner.last_scaling = now;
+                ScalingStep::Retire(slot)
+            }
+        }
+    }
+
+    /// Tells of the actions so far, until `tell` returns false.
+    pub(crate) fn take_actions(&self, mut tell: impl FnMut(Action<Body>) -> bool) {
+        self.is_owner_woken.store(false, Ordering::Relaxed);
+        let mut inner = self.lock();
+        inner.scheduler.begin_batch();
+        while let Some(action) = inner.scheduler.next_action() {
+            if !tell(action) {
+                break;
+            }
+        }
+        // What is left is for the next batch.
+        self.wake_owner_if_needed(&inner);
+    }
+
+    /// Hands the slot's next task to `run`. `None`: there is none now; `Some(None)`: there will be
+    /// none any more.
+    pub(crate) fn next_task<T>(
+        &self,
+        slot: SlotId,
+        run: impl FnOnce(TaskKey, u32, f64, &TaskPayload) -> T,
+    ) -> Option<Option<T>> {
+        let mut inner = self.lock();
+        let mut announces = self.announces_assignments.load(Ordering::Relaxed);
+        let taken = match inner.scheduler.next_task(slot, steady::now()) {
+            Next::Run { task, retry_count, timeout, payload } => {
+                announces |= matches!(payload.body, Body::Posted);
+                Some(Some(run(task, retry_count, timeout, payload)))
+            }
+            Next::Wait => return None,
+            Next::Stop => {
+                announces = true;
+                Some(None)
+            }
+        };
+        if announces {
+            self.wake_owner_if_needed(&inner);
+        }
+        taken
+    }
+
+    /// The `extra` of a running task.
+    pub(crate) fn extra(&self, task: TaskKey) -> Option<Box<str>> {
+        self.lock().scheduler.payload(task)?.extra.clone()
+    }
+
+    pub(crate) fn finish(&self, slot: SlotId, task: TaskKey, outcome: Outcome<Body>) -> bool {
+        let mut inner = self.lock();
+        let is_accepted = inner.scheduler.finish(slot, task, outcome, steady::now());
+        if is_accepted {
+            inner.wake_slots();
+            self.wake_owner_if_needed(&inner);
+        }
+        is_accepted
+    }
+
+    pub(crate) fn progress(&self, slot: SlotId, task: TaskKey, value: f64) -> bool {
+        let mut inner = self.lock();
+        let is_accepted = inner.scheduler.progress(slot, task, value);
+        if is_accepted {
+            self.wake_owner_if_needed(&inner);
+        }
+        is_accepted
+    }
+
+    /// Under the lock, so that no action is added between the look and the call.
+    fn wake_owner_if_needed(&self, inner: &Inner) {
+        if inner.scheduler.has_actions() && !self.is_owner_woken.swap(true, Ordering::Relaxed) {
+            self.owner.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn wake_slots(&mut self) {
+        let Self { scheduler, wakers, .. } = self;
+        scheduler.slots_to_wake(|slot| {
+            if let Some(waker) = wakers.get(&slot) {
+                waker.wake();
+            }
+        });
+    }
+}
+
+static POOLS: LazyLock<Mutex<HashMap<u32, Arc<Pool>>>> = LazyLock::new(Mutex::default);
+static NEXT_NUMBER: AtomicU32 = AtomicU32::new(1);
+
+fn pools() -> MutexGuard<'static, HashMap<u32, Arc<Pool>>> {
+    POOLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Adds a pool and gives it a number. Threads find their pool by it.
+pub(crate) fn add(policy: Policy, scaling: ScalingPolicy, owner: Arc<Waker>) -> u32 {
+    let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
+    pools().insert(number, Arc::new(Pool::new(policy, scaling, owner)));
+    number
+}
+
+/// Forgets a pool.
+pub(crate) fn remove(number: u32) {
+    let removed = pools().remove(&number);
+    // Dropped without the lock.
+    drop(removed);
+}
+
+/// The pool of this number.
+pub(crate) fn find(number: u32) -> Option<Arc<Pool>> {
+    pools().get(&number).cloned()
+}
