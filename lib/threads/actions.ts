@@ -3,6 +3,7 @@ import type { ManagerContext } from "./context.js";
 import { TaskStatus, WorkerState } from "./enums.js";
 import { WorkerError } from "./errors.js";
 import { Action, ActionKind, binding, BodyKind, FailureKind } from "./native.js";
+import { ownError } from "./own-error.js";
 import { settle } from "./settlement.js";
 import { Task } from "./task.js";
 import { taskError } from "./task-error.js";
@@ -64,7 +65,7 @@ export class Actions {
       try {
         this.#perform(at, kind, content);
       } catch (error) {
-        this.#context.report({ type: "internal", error: error as Error });
+        this.#context.report({ type: "internal", error: ownError(error) });
       }
     }
     return count > 0;

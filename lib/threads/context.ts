@@ -1,7 +1,7 @@
 import type { EventEmitter } from "node:events";
-import { errorMessage } from "../logger.js";
 import { nativeOptions, type ResolvedConfig } from "./config.js";
 import { binding } from "./native.js";
+import { ownError } from "./own-error.js";
 import { TaskTable } from "./task-table.js";
 import type { WorkerManagerEvents, WorkerTask } from "./types.js";
 
@@ -55,7 +55,7 @@ export class ManagerContext {
   reportCallbackError(error: unknown, task: WorkerTask | undefined): void {
     this.report({
       type: "callback_error",
-      error: error instanceof Error ? error : new Error(errorMessage(error)),
+      error: ownError(error),
       ...(task !== undefined && { task }),
     });
   }

@@ -1,5 +1,4 @@
 import { EventEmitter } from "node:events";
-import { errorMessage } from "../logger.js";
 import { Actions } from "./actions.js";
 import { defaultConfig, nativeOptions, resolveConfig, type ResolvedConfig } from "./config.js";
 import { ManagerContext } from "./context.js";
@@ -8,6 +7,7 @@ import { ValidationError, WorkerError } from "./errors.js";
 import { HealthChecks } from "./health-checks.js";
 import { takeMetrics } from "./metrics.js";
 import { binding, Cancellation } from "./native.js";
+import { ownError } from "./own-error.js";
 import type { PoolThread } from "./pool-thread.js";
 import { Scheduling } from "./scheduling.js";
 import { modulesOf } from "./script-url.js";
@@ -477,6 +477,6 @@ function checkWorkerData(workerData: unknown): void {
   try {
     structuredClone(workerData);
   } catch (error) {
-    throw new ValidationError(`workerData cannot be sent: ${errorMessage(error)}`, "workerData", workerData);
+    throw new ValidationError(`workerData cannot be sent: ${ownError(error).message}`, "workerData", workerData);
   }
 }

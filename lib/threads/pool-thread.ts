@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { MessageChannel, Worker, receiveMessageOnPort, type MessagePort } from "node:worker_threads";
 import type { ResolvedConfig } from "./config.js";
 import { WorkerState, WorkerTaskType } from "./enums.js";
+import { ownError } from "./own-error.js";
 import type { FromThread, ThreadSetup, ToThread } from "./runtime/messages.js";
 import type { ThreadModules } from "./script-url.js";
 import type { WorkerInfo } from "./types.js";
@@ -112,7 +113,7 @@ export class PoolThread {
     const worker = this.#worker;
     this.info.threadId = worker.threadId;
     worker.on("error", (error: unknown) => {
-      this.#error ??= error instanceof Error ? error : new Error(String(error));
+      this.#error ??= ownError(error);
     });
     // A message beside the protocol, sent before the port was taken over, is nobody's.
     worker.once("exit", (code) => {

@@ -89,7 +89,8 @@ export class Scheduling {
       return;
     }
     const step = binding.scalePool(pool) ?? 0;
-    if (step > 0) threads.grow(step);
+    // Further starts would fail as well.
+    if (step > 0 && !threads.isRetrying) threads.grow(step);
     const idle = step < 0 ? threads.bySlot(-1 - step) : undefined;
     if (idle !== undefined) threads.shrink([idle]);
     const { liveCount } = threads;

@@ -1,10 +1,10 @@
 import { MessageChannel, type MessagePort } from "node:worker_threads";
-import { errorMessage } from "../logger.js";
 import { written, type Body } from "./body.js";
 import type { ManagerContext } from "./context.js";
 import { TaskStatus } from "./enums.js";
 import { ValidationError, WorkerError } from "./errors.js";
 import { binding, BodyKind, PENDING_AFTER_SUBMISSION, Submission } from "./native.js";
+import { ownError } from "./own-error.js";
 import type { PoolThread } from "./pool-thread.js";
 import { isSettled, Task, type PostedPayload, type TaskExtras } from "./task.js";
 import type { CheckedTask } from "./task-options.js";
@@ -188,7 +188,7 @@ export class Submissions {
       const isSingleUse = transferList !== undefined && transferList.length > 0;
       return { body: { kind: BodyKind.Posted, content: undefined }, posted: { port, isSingleUse } };
     } catch (error) {
-      throw new ValidationError(`The payload cannot be sent: ${errorMessage(error)}`, "payload", payload);
+      throw new ValidationError(`The payload cannot be sent: ${ownError(error).message}`, "payload", payload);
     }
   }
 
@@ -204,7 +204,7 @@ export class Submissions {
       const fields = { ...(id !== undefined && { taskId: id }), ...(metadata !== undefined && { metadata }) };
       return { json: JSON.stringify(fields), isPosted };
     } catch (error) {
-      throw new ValidationError(`The metadata cannot be sent: ${errorMessage(error)}`, "metadata", metadata);
+      throw new ValidationError(`The metadata cannot be sent: ${ownError(error).message}`, "metadata", metadata);
     }
   }
 

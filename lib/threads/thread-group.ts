@@ -2,6 +2,7 @@ import type { ManagerContext } from "./context.js";
 import { WorkerState } from "./enums.js";
 import { WorkerError } from "./errors.js";
 import { binding, Lanes } from "./native.js";
+import { ownError } from "./own-error.js";
 import { PoolThread, type ThreadEvents, type WorkerRecord } from "./pool-thread.js";
 import { modulesOf, type ThreadModules } from "./script-url.js";
 
@@ -71,6 +72,11 @@ export class ThreadGroup implements ThreadEvents {
       this.#failures >= this.#context.config.maxCreationFailures &&
       !this.all().some((thread) => thread.isLive && thread.info.online)
     );
+  }
+
+  /** Whether starts have failed and wait to be tried again. */
+  get isRetrying(): boolean {
+    return this.#retries.size > 0;
   }
 
   /** Starts threads that are missing. */
@@ -203,7 +209,7 @@ export class ThreadGroup implements ThreadEvents {
   #startFailed(index: number, error: unknown): void {
     const delay = Math.min(FIRST_RETRY_MS * 2 ** this.#failures, LONGEST_RETRY_MS);
     this.#failures++;
-    const failure = error instanceof Error ? error : new Error(String(error));
+    const failure = ownError(error);
     if (!this.#isClosed) {
       const retry = (): void => {
         this.#retries.delete(index);

@@ -99,6 +99,8 @@ export class TaskLoop {
     const { port, dependencyResults } = await this.#control.payloadOf(key);
     const payload = port === undefined ? null : receiveFrom(port);
     this.#run(key, dependencyResults === undefined ? { ...fields, payload } : { ...fields, payload, dependencyResults });
+    // The loop has ended meanwhile.
+    if (!this.#isBusy) this.#takeTasks();
   }
 
   #run(key: number, message: TaskMessage): void {
