@@ -266,7 +266,7 @@ test("enableDebugLogging logs events", async () => {
   const log = jest.spyOn(console, "debug").mockImplementation(() => {});
   const manager = manageActions({ enableDebugLogging: true });
   await act(manager, "echo");
-  await manager.onIdle();
+  await manager.shutdown();
   const logged = log.mock.calls.map(([text]) => text as string);
   log.mockRestore();
   for (const event of ["taskSubmitted", "workerCreated", "taskAssigned", "taskCompleted"])
