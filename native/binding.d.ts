@@ -135,8 +135,13 @@ export declare function setPoolPaused(pool: number, isPaused: boolean): void;
 export declare function setAnnouncesAssignments(pool: number, announces: boolean): void;
 /** Whether the pool keeps the process alive. */
 export declare function setKeepAlive(pool: number, keepAlive: boolean): void;
-/** Ends overdue attempts and makes delayed tasks ready; returns the milliseconds until the next call is needed. */
-export declare function advancePool(pool: number): number | undefined;
+/**
+ * Ends overdue attempts and makes delayed tasks ready; returns the milliseconds until the next call is needed. A timer
+ * says that it is `atLeast` so late on the pool's clock.
+ */
+export declare function advancePool(pool: number, atLeast: number): number | undefined;
+/** Milliseconds on the pool's clock. */
+export declare function poolNow(pool: number): number | undefined;
 /** Threads to add now; if negative, -1 minus the slot to retire. */
 export declare function scalePool(pool: number): number | undefined;
 /** Writes all counts. */

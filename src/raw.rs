@@ -108,6 +108,7 @@ export! {
     "setAnnouncesAssignments" => threads::set_announces_assignments,
     "setKeepAlive" => threads::set_keep_alive,
     "advancePool" => threads::advance,
+    "poolNow" => threads::now,
     "scalePool" => threads::scale,
     "poolMetrics" => threads::metrics,
     "takeActions" => threads::take_actions,

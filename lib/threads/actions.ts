@@ -55,7 +55,7 @@ export class Actions {
     records[0] = 0;
     const bodies = binding.takeActions(this.#context.pool, records);
     const count = records[0];
-    this.#clockSkew = Date.now() - binding.steadyNow();
+    this.#clockSkew = Date.now() - (binding.poolNow(this.#context.pool) ?? 0);
     let nextBody = 0;
     for (let index = 0; index < count; index++) {
       const at = 1 + index * Action.Length;
@@ -175,6 +175,7 @@ export class Actions {
     } else {
       task.retryCount = attempt;
       task.status = TaskStatus.PENDING;
+      this.#context.setTimer();
       if (isTimeout) this.#context.notify("taskTimeout", { task, worker: info });
       this.#context.notify("taskRetry", { task, worker: info, error, attempt, delay });
     }

@@ -7,6 +7,16 @@ import type { WorkerManagerEvents, WorkerTask } from "./types.js";
 
 type EventName = keyof WorkerManagerEvents;
 
+/** What the parts of a manager may ask of each other. */
+export interface ContextHooks {
+  /** The native side has something to tell. */
+  onActions(): void;
+  /** Has the state looked over soon: threads to start, timers to set. */
+  requestPass(): void;
+  /** Sets the timer for the next retry or timeout at once. */
+  setTimer(): void;
+}
+
 /** What the parts of one manager share. */
 export class ManagerContext {
   /** The native scheduler, and the number that raw functions know it by. */
@@ -15,24 +25,29 @@ export class ManagerContext {
   readonly tasks: TaskTable;
   config: ResolvedConfig;
   readonly #emitter: EventEmitter<WorkerManagerEvents>;
-  readonly #requestPass: () => void;
+  readonly #hooks: ContextHooks;
 
   constructor(
     emitter: EventEmitter<WorkerManagerEvents>,
     config: ResolvedConfig,
-    hooks: { onActions: () => void; requestPass: () => void },
+    hooks: ContextHooks,
   ) {
     this.#emitter = emitter;
     this.config = config;
-    this.native = new binding.NativeThreadPool(nativeOptions(config), hooks.onActions);
+    this.native = new binding.NativeThreadPool(nativeOptions(config), () => {
+      hooks.onActions();
+    });
     this.pool = this.native.number;
     this.tasks = new TaskTable(config.historySize);
-    this.#requestPass = hooks.requestPass;
+    this.#hooks = hooks;
   }
 
-  /** Has the state looked over soon: threads to start, timers to set. */
   requestPass(): void {
-    this.#requestPass();
+    this.#hooks.requestPass();
+  }
+
+  setTimer(): void {
+    this.#hooks.setTimer();
   }
 
   hasListeners(event: EventName): boolean {

@@ -74,6 +74,9 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
       requestPass: () => {
         this.#scheduling.request();
       },
+      setTimer: () => {
+        this.#scheduling.advance();
+      },
     });
     const processActions = (): void => {
       this.#actions.process();

@@ -5,6 +5,9 @@ import type { ThreadGroup } from "./thread-group.js";
 /** The longest time that a timer can wait. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
+/** A timer this late will not come. */
+const OVERDUE_MS = 1000;
+
 /** What a look over the state may call. */
 export interface SchedulingHost {
   processActions(): void;
@@ -23,6 +26,7 @@ export class Scheduling {
   #isRequested = false;
   #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
+  /** On the pool's clock. */
   #timerDue = Infinity;
   #scaleTimer: NodeJS.Timeout | undefined;
   #holds = 0;
@@ -69,7 +73,7 @@ export class Scheduling {
     binding.wakeSlots(this.#context.pool);
     threads.balance();
     this.#scale(threads);
-    this.#setTimer();
+    this.advance();
     this.#updateKeepAlive();
     this.#host.afterPass();
   }
@@ -110,19 +114,25 @@ export class Scheduling {
       : undefined;
   }
 
-  #setTimer(): void {
-    const wait = binding.advancePool(this.#context.pool) ?? Infinity;
+  /** Handles what is due, and sets the timer for what is due next. */
+  advance(atLeast = 0): void {
+    if (this.#isClosed) return;
+    const { pool } = this.#context;
+    const wait = binding.advancePool(pool, atLeast) ?? Infinity;
     if (wait === Infinity) return;
-    const due = binding.steadyNow() + wait;
-    if (this.#timer !== undefined && this.#timerDue <= due) return;
+    const now = binding.poolNow(pool) ?? 0;
+    // A timer that is overdue belongs to a clock that does not run any more.
+    const isSet = this.#timer !== undefined && this.#timerDue <= now + wait && this.#timerDue > now - OVERDUE_MS;
+    if (isSet) return;
     clearTimeout(this.#timer);
-    this.#timerDue = due;
-    const onDue = (): void => {
+    // Timers count whole milliseconds, and may not end too early.
+    const wholeWait = Math.min(Math.ceil(Math.max(0, wait)), LONGEST_TIMER_MS);
+    this.#timerDue = now + wholeWait;
+    this.#timer = setTimeout(() => {
       this.#timer = undefined;
+      this.advance(this.#timerDue);
       this.request();
-    };
-    // The timer counts whole milliseconds, and may not end too early.
-    this.#timer = setTimeout(onDue, Math.min(Math.ceil(Math.max(0, wait)), LONGEST_TIMER_MS)).unref();
+    }, wholeWait).unref();
   }
 
   #updateKeepAlive(): void {

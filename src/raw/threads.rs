@@ -137,7 +137,11 @@ pub(super) fn set_keep_alive(call: &Call) -> Option<Value> {
 }
 
 pub(super) fn advance(call: &Call) -> Option<Value> {
-    call.number(pool_of(call)?.advance())
+    call.number(pool_of(call)?.advance(call.f64(1)?))
+}
+
+pub(super) fn now(call: &Call) -> Option<Value> {
+    call.number(pool_of(call)?.now())
 }
 
 /// Threads to add; if negative, the slot to retire: -1 is slot 0.

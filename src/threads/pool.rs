@@ -21,6 +21,9 @@ use crate::{callbacks::Waker, steady};
 /// Tasks that run in JavaScript on a thread of the pool.
 pub(crate) const SCRIPT_LANE: Lane = Lane(0);
 
+/// Milliseconds by which a timer may end too early.
+const TIMER_SLACK: f64 = 2.0;
+
 /// A value on its way between two threads.
 #[derive(Debug, Default)]
 pub(crate) enum Body {
@@ -71,6 +74,8 @@ struct Inner {
     last_scale_up: f64,
     last_scaling: f64,
     wakers: HashMap<SlotId, Arc<Waker>>,
+    /// What the pool's clock is ahead of the monotonic one, in milliseconds.
+    ahead: f64,
 }
 
 /// A pool that its owner and its threads share.
@@ -100,6 +105,7 @@ impl Pool {
             last_scale_up: f64::NEG_INFINITY,
             last_scaling: now,
             wakers: HashMap::new(),
+            ahead: 0.0,
         };
         Self {
             inner: Mutex::new(inner),
@@ -126,7 +132,8 @@ impl Pool {
     /// The task's key, if there is room for it, and the number of pending tasks.
     pub(crate) fn submit(&self, spec: TaskSpec<TaskPayload>) -> (Option<TaskKey>, usize) {
         let mut inner = self.lock();
-        let key = inner.scheduler.submit(spec, steady::now());
+        let now = inner.now();
+        let key = inner.scheduler.submit(spec, now);
         (key, inner.scheduler.pending())
     }
 
@@ -136,7 +143,9 @@ impl Pool {
     }
 
     pub(crate) fn add_slot(&self, lanes: Lanes) -> SlotId {
-        self.lock().scheduler.add_slot(lanes, steady::now())
+        let mut inner = self.lock();
+        let now = inner.now();
+        inner.scheduler.add_slot(lanes, now)
     }
 
     pub(crate) fn attach(&self, slot: SlotId, waker: Arc<Waker>) {
@@ -149,21 +158,24 @@ impl Pool {
 
     pub(crate) fn lose_slot(&self, slot: SlotId) {
         let mut inner = self.lock();
+        let now = inner.now();
         inner.wakers.remove(&slot);
-        inner.scheduler.lose_slot(slot, steady::now());
+        inner.scheduler.lose_slot(slot, now);
         self.wake_owner_if_needed(&inner);
     }
 
     pub(crate) fn cancel(&self, task: TaskKey) -> Cancellation {
         let mut inner = self.lock();
-        let cancellation = inner.scheduler.cancel(task, steady::now());
+        let now = inner.now();
+        let cancellation = inner.scheduler.cancel(task, now);
         self.wake_owner_if_needed(&inner);
         cancellation
     }
 
     pub(crate) fn fail_pending(&self, task: TaskKey) -> bool {
         let mut inner = self.lock();
-        let is_failed = inner.scheduler.fail_pending(task, steady::now());
+        let now = inner.now();
+        let is_failed = inner.scheduler.fail_pending(task, now);
         self.wake_owner_if_needed(&inner);
         is_failed
     }
@@ -174,10 +186,22 @@ impl Pool {
         inner.wake_slots();
     }
 
-    /// Milliseconds until the next call is needed.
-    pub(crate) fn advance(&self) -> f64 {
+    /// What the pool's clock shows, in milliseconds.
+    pub(crate) fn now(&self) -> f64 {
+        self.lock().now()
+    }
+
+    /// Handles what is due. Milliseconds until the next call is needed.
+    ///
+    /// A timer of the owner says that it is `at_least` so late. The owner's clock may be another
+    /// one (fake timers of a test): then the pool's clock skips what is missing.
+    pub(crate) fn advance(&self, at_least: f64) -> f64 {
         let mut inner = self.lock();
-        let now = steady::now();
+        let missing = at_least - inner.now();
+        if missing > TIMER_SLACK {
+            inner.ahead += missing;
+        }
+        let now = inner.now();
         inner.scheduler.advance(now);
         inner.wake_slots();
         self.wake_owner_if_needed(&inner);
@@ -194,13 +218,15 @@ impl Pool {
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
-        self.lock().scheduler.metrics(steady::now())
+        let mut inner = self.lock();
+        let now = inner.now();
+        inner.scheduler.metrics(now)
     }
 
     /// What scaling asks for now. It counts as done.
     pub(crate) fn scale(&self) -> ScalingStep {
         let mut inner = self.lock();
-        let now = steady::now();
+        let now = inner.now();
         let lanes = Lanes::only(SCRIPT_LANE);
         let slots = inner.scheduler.slot_load(lanes);
         let load = Load {
@@ -249,7 +275,8 @@ impl Pool {
     ) -> Option<Option<T>> {
         let mut inner = self.lock();
         let mut announces = self.announces_assignments.load(Ordering::Relaxed);
-        let taken = match inner.scheduler.next_task(slot, steady::now()) {
+        let now = inner.now();
+        let taken = match inner.scheduler.next_task(slot, now) {
             Next::Run { task, retry_count, timeout, payload } => {
                 announces |= matches!(payload.body, Body::Posted);
                 Some(Some(run(task, retry_count, timeout, payload)))
@@ -273,7 +300,8 @@ impl Pool {
 
     pub(crate) fn finish(&self, slot: SlotId, task: TaskKey, outcome: Outcome<Body>) -> bool {
         let mut inner = self.lock();
-        let is_accepted = inner.scheduler.finish(slot, task, outcome, steady::now());
+        let now = inner.now();
+        let is_accepted = inner.scheduler.finish(slot, task, outcome, now);
         if is_accepted {
             inner.wake_slots();
             self.wake_owner_if_needed(&inner);
@@ -303,6 +331,10 @@ impl Pool {
 }
 
 impl Inner {
+    fn now(&self) -> f64 {
+        steady::now() + self.ahead
+    }
+
     fn wake_slots(&mut self) {
         let Self { scheduler, wakers, .. } = self;
         scheduler.slots_to_wake(|slot| {

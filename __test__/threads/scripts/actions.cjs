@@ -73,6 +73,10 @@ const actions = {
     Atomics.wait(flag, 0, 0);
     return Atomics.load(flag, 0);
   },
+  waitAndFail: ({ flag }) => {
+    Atomics.wait(flag, 0, 0);
+    throw new Error("failed after the wait");
+  },
   started: ({ flags }) => {
     Atomics.store(flags, 0, 1);
     Atomics.notify(flags, 0);

@@ -29,8 +29,10 @@ export class ProtocolScript implements TaskRunner {
       parentPort.postMessage = (message: unknown, transfer?: unknown): void => {
         script.#receive(message, transferListOf(transfer));
       };
-      // Without its port the script can serve no task.
-      parentPort.once("close", () => process.exit(1));
+      // Without its port the script can serve no task, so the thread ends, as it would by itself.
+      parentPort.close = () => {
+        setImmediate(() => process.exit(0));
+      };
     }
     await import(url);
     return script;
