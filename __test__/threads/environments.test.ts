@@ -77,7 +77,7 @@ describe("with fake timers", () => {
     jest.advanceTimersByTime(7_300_000);
     expect(await stuck).toMatchObject({ code: "TASK_TIMEOUT" });
     const { createdAt = 0, completedAt = 0 } = manager.getTask("task-2") ?? {};
-    expect(completedAt - createdAt).toBeGreaterThanOrEqual(2 * 7_200_000 + 3_600_000);
+    expect(completedAt - createdAt).toBeGreaterThanOrEqual(2 * 7_200_000);
   });
 
   test("timeouts that were set before they ended still come", async () => {

@@ -1,0 +1,54 @@
+import { Program } from "../support/program";
+
+afterEach(async () => Program.endAll());
+
+test(
+  "200,000 empty tasks leave no memory behind",
+  async () => {
+    const program = new Promise<string[]>((resolve) => {
+      const child = Program.startScript(`
+        const { setFlagsFromString } = require("node:v8");
+        const { runInNewContext } = require("node:vm");
+        const { writeFileSync } = require("node:fs");
+        const { createWorkerManager } = require("worker-server-native/threads");
+        setFlagsFromString("--expose-gc");
+        setFlagsFromString("--max-semi-space-size=2");
+        const gc = runInNewContext("gc");
+        writeFileSync("empty.cjs", "module.exports = () => {};");
+        const manager = createWorkerManager({
+          minWorkers: 2, maxWorkers: 2, historySize: 1000, maxTaskQueueSize: 1e6,
+          maxTasksPerWorker: 0, workerRecycleThreshold: 0, handlers: { CUSTOM: "./empty.cjs" },
+          // Young generations that do not grow, so that the memory of the process shows a leak.
+          resourceLimits: { maxYoungGenerationSizeMb: 4 },
+        });
+        async function run(count) {
+          for (let done = 0; done < count; done += 1000) {
+            const batch = [];
+            for (let index = 0; index < 1000; index++) batch.push(manager.run("CUSTOM", null));
+            await Promise.all(batch);
+          }
+          gc();
+          return process.memoryUsage();
+        }
+        (async () => {
+          await run(50_000);
+          const before = await run(50_000);
+          const after = await run(200_000);
+          console.log(after.heapUsed - before.heapUsed);
+          console.log(after.rss - before.rss);
+          console.log(manager.getMetrics().completedTasks);
+          await manager.shutdown();
+        })();
+      `);
+      void child.ended.then(() => {
+        resolve(child.lines);
+      });
+    });
+    const [heap, rss, completed] = (await program).map(Number) as [number, number, number];
+    expect(completed).toBe(300_000);
+    // A leak of one pointer per task would be 1.6 MB.
+    expect(heap).toBeLessThan(1_000_000);
+    expect(rss).toBeLessThan(12_000_000);
+  },
+  60_000,
+);
