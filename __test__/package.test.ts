@@ -166,12 +166,14 @@ test("brings what it needs and no sources, tests or maps", async () => {
       "index.js",
       "native/binding.js",
       "package.json",
+      "threads.d.ts",
+      "threads.js",
       "v2.d.ts",
       "v2.js",
     ]),
   );
   const wanted =
-    /^(?:dist\/.+\.(?:js|d\.ts)|native\/binding\.(?:js|d\.ts)|(?:index|v2)\.(?:js|d\.ts)|package\.json|[A-Z]+(?:\.md)?)$/;
+    /^(?:dist\/.+\.(?:js|d\.ts)|native\/binding\.(?:js|d\.ts)|(?:index|v2|threads)\.(?:js|d\.ts)|package\.json|[A-Z]+(?:\.md)?)$/;
   expect(files.filter((file) => !wanted.test(file))).toEqual([]);
 });
 

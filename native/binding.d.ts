@@ -211,15 +211,14 @@ export declare class NativeThreadPool {
   get number(): number
   /** Replaces the options. */
   setOptions(options: NativeThreadPoolOptions): void
+  /**
+   * Makes the calling thread a slot of a pool: `wake` is called when there may be a task. Keeps
+   * the thread alive. Returns false if there is no such pool.
+   */
+  static attach(pool: number, slot: number, wake: () => void): boolean
   /** Forgets all tasks and threads. `wake` is not called any more. */
   close(): void
 }
-
-/**
- * Makes this thread a slot of a pool: `wake` is called when there may be a task. Keeps the thread
- * alive. Returns false if there is no such pool.
- */
-export declare function attachThread(pool: number, slot: number, wake: () => void): boolean
 
 /** How listening went: a port, a path, or an error of the operating system. */
 export interface ListenOutcome {

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import {
   createWorkerManager,
   type TaskOptions,
@@ -23,7 +24,13 @@ export function manage(config: WorkerManagerConfig = {}): WorkerManager {
 
 /** A manager whose CUSTOM tasks do what their payloads say (scripts/actions.cjs). */
 export function manageActions(config: WorkerManagerConfig = {}): WorkerManager {
-  return manage({ minWorkers: 1, maxWorkers: 1, retryDelay: 1, handlers: { CUSTOM: script("actions.cjs") }, ...config });
+  return manage({
+    minWorkers: 1,
+    maxWorkers: 1,
+    retryDelay: 1,
+    handlers: { CUSTOM: script("actions.cjs") },
+    ...config,
+  });
 }
 
 /** Runs one action of scripts/actions.cjs. */
@@ -92,4 +99,9 @@ export async function rejection(promise: Promise<unknown>): Promise<Error & Reco
     return error as Error & Record<string, unknown>;
   }
   throw new Error("the promise did not reject");
+}
+
+/** Resolves when a task on another thread has stored something in the first place. */
+export async function storedByThread(flags: Int32Array): Promise<void> {
+  while (Atomics.load(flags, 0) === 0) await nextTurn();
 }

@@ -4,7 +4,13 @@ import type { WorkerManager } from "../../threads.js";
 afterEach(shutdownAll);
 
 function hostile(config = {}): WorkerManager {
-  return manage({ minWorkers: 1, maxWorkers: 1, maxRetries: 0, workerScriptPath: script("hostile-script.cjs"), ...config });
+  return manage({
+    minWorkers: 1,
+    maxWorkers: 1,
+    maxRetries: 0,
+    workerScriptPath: script("hostile-script.cjs"),
+    ...config,
+  });
 }
 
 describe("a script that", () => {
@@ -47,7 +53,9 @@ describe("a script that", () => {
 
   test("never answers runs into the timeout", async () => {
     const manager = hostile({ taskTimeout: 60 });
-    expect(await rejection(manager.run("CUSTOM", { trick: "silent" }))).toMatchObject({ code: "TASK_TIMEOUT" });
+    expect(await rejection(manager.run("CUSTOM", { trick: "silent" }))).toMatchObject({
+      code: "TASK_TIMEOUT",
+    });
     expect(await manager.run("CUSTOM", { trick: "garbage" })).toBe("proper");
   });
 

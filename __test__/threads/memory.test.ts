@@ -2,11 +2,8 @@ import { Program } from "../support/program";
 
 afterEach(async () => Program.endAll());
 
-test(
-  "200,000 empty tasks leave no memory behind",
-  async () => {
-    const program = new Promise<string[]>((resolve) => {
-      const child = Program.startScript(`
+test("200,000 empty tasks leave no memory behind", async () => {
+  const program = Program.startScript(`
         const { setFlagsFromString } = require("node:v8");
         const { runInNewContext } = require("node:vm");
         const { writeFileSync } = require("node:fs");
@@ -40,15 +37,10 @@ test(
           await manager.shutdown();
         })();
       `);
-      void child.ended.then(() => {
-        resolve(child.lines);
-      });
-    });
-    const [heap, rss, completed] = (await program).map(Number) as [number, number, number];
-    expect(completed).toBe(300_000);
-    // A leak of one pointer per task would be 1.6 MB.
-    expect(heap).toBeLessThan(1_000_000);
-    expect(rss).toBeLessThan(12_000_000);
-  },
-  60_000,
-);
+  await program.ended;
+  const [heap, rss, completed] = program.lines.map(Number) as [number, number, number];
+  expect(completed).toBe(300_000);
+  // A leak of one pointer per task would be 1.6 MB.
+  expect(heap).toBeLessThan(1_000_000);
+  expect(rss).toBeLessThan(12_000_000);
+}, 60_000);

@@ -3,7 +3,10 @@ import { Program } from "../support/program";
 afterEach(async () => Program.endAll());
 
 /** Runs a program whose tasks do what they are told (`echo`, `spin`, `sleep`), to its end. */
-async function runProgram(body: string, config = "{}"): Promise<{ code: number | null; signal: string | null; lines: string[]; stderr: string; ms: number }> {
+async function runProgram(
+  body: string,
+  config = "{}",
+): Promise<{ code: number | null; signal: string | null; lines: string[]; stderr: string; ms: number }> {
   const started = performance.now();
   const program = Program.startScript(`
     const { writeFileSync } = require("node:fs");

@@ -11,7 +11,8 @@ describe("shutdown", () => {
     await nextEvent(manager, "taskAssigned");
     const waiting = rejection(act(manager, "echo"));
     const events: string[] = [];
-    for (const event of ["workerExited", "workerTerminated", "shutdown"] as const) manager.on(event, () => events.push(event));
+    for (const event of ["workerExited", "workerTerminated", "shutdown"] as const)
+      manager.on(event, () => events.push(event));
     await nextTurn();
     const down = manager.shutdown();
     expect(await waiting).toMatchObject({ code: "MANAGER_SHUTDOWN", message: "Worker manager is shut down" });
@@ -99,7 +100,8 @@ describe("shutdown", () => {
     manager.pause();
     manager.resume();
     await nextTurn();
-    for (const value of Object.values(manager.getMetrics())) if (typeof value === "number") expect(Number.isFinite(value)).toBe(true);
+    for (const value of Object.values(manager.getMetrics()))
+      if (typeof value === "number") expect(Number.isFinite(value)).toBe(true);
   });
 
   test("works right after construction", async () => {

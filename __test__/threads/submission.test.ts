@@ -36,7 +36,11 @@ describe("a wrong configuration is refused", () => {
     ["onDependencyFailure", 1, 'onDependencyFailure must be "fail" or "run"'],
     ["queueOrder", "random", 'queueOrder must be "fifo" or "lifo"'],
     ["workerScriptPath", 7, "workerScriptPath must be a path or a file: URL"],
-    ["workerScriptPath", new URL("http://example.org/x.js"), "workerScriptPath must be a path or a file: URL"],
+    [
+      "workerScriptPath",
+      new URL("http://example.org/x.js"),
+      "workerScriptPath must be a path or a file: URL",
+    ],
     ["handlers", 1, "handlers must be an object"],
     ["handlers", { NOPE: "./x.js" }, "Unknown task type: NOPE"],
     ["handlers", { CUSTOM: {} }, "A handler needs a file"],
@@ -54,14 +58,20 @@ describe("a wrong configuration is refused", () => {
   });
 
   test("undefined means the default, and unknown options are ignored", () => {
-    const config = manage({ minWorkers: 1, maxWorkers: undefined, nonsense: 1 } as WorkerManagerConfig).getConfig();
+    const config = manage({
+      minWorkers: 1,
+      maxWorkers: undefined,
+      nonsense: 1,
+    } as WorkerManagerConfig).getConfig();
     expect(config).toMatchObject({ minWorkers: 1, maxWorkers: 8 });
     expect(config).not.toHaveProperty("nonsense");
   });
 
   test("updateConfig changes nothing when it refuses", async () => {
     const manager = manage({ minWorkers: 1, maxWorkers: 2 });
-    expect(await rejection(manager.updateConfig({ taskTimeout: 5, minWorkers: 3 }))).toBeInstanceOf(ValidationError);
+    expect(await rejection(manager.updateConfig({ taskTimeout: 5, minWorkers: 3 }))).toBeInstanceOf(
+      ValidationError,
+    );
     expect(manager.getConfig()).toMatchObject({ taskTimeout: 30_000, minWorkers: 1 });
     await manager.updateConfig({ minWorkers: 2, taskTimeout: undefined, retryOn: { crash: false } });
     expect(manager.getConfig()).toMatchObject({
@@ -87,19 +97,79 @@ describe("a wrong submission is refused before anything is queued", () => {
       "priority",
       `Unknown priority: ${String(priority)}`,
     ]),
-    ["a negative timeout", ["CUSTOM", null, null, { timeout: -1 }], "timeout", "The timeout must be at least 0 ms"],
-    ["a timeout of NaN", ["CUSTOM", null, null, { timeout: NaN }], "timeout", "The timeout must be at least 0 ms"],
-    ["fractional retries", ["CUSTOM", null, null, { maxRetries: 0.5 }], "maxRetries", "maxRetries must be an integer of at least 0"],
-    ["an endless retry delay", ["CUSTOM", null, null, { retryDelay: Infinity }], "retryDelay", "retryDelay must be a finite number of at least 0 ms"],
+    [
+      "a negative timeout",
+      ["CUSTOM", null, null, { timeout: -1 }],
+      "timeout",
+      "The timeout must be at least 0 ms",
+    ],
+    [
+      "a timeout of NaN",
+      ["CUSTOM", null, null, { timeout: NaN }],
+      "timeout",
+      "The timeout must be at least 0 ms",
+    ],
+    [
+      "fractional retries",
+      ["CUSTOM", null, null, { maxRetries: 0.5 }],
+      "maxRetries",
+      "maxRetries must be an integer of at least 0",
+    ],
+    [
+      "an endless retry delay",
+      ["CUSTOM", null, null, { retryDelay: Infinity }],
+      "retryDelay",
+      "retryDelay must be a finite number of at least 0 ms",
+    ],
     ["an empty id", ["CUSTOM", null, null, { id: "" }], "id", "The id must be a string that is not empty"],
-    ["metadata that is none", ["CUSTOM", null, null, { metadata: 1 }], "metadata", "The metadata must be an object"],
-    ["metadata with a cycle", ["CUSTOM", null, null, { metadata: cyclic() }], "metadata", expect.stringContaining("The metadata cannot be sent") as never],
-    ["a signal that is none", ["CUSTOM", null, null, { signal: {} }], "signal", "The signal must be an AbortSignal"],
-    ["dependencies that are none", ["CUSTOM", null, null, { dependencies: "task-1" }], "dependencies", "The dependencies must be an array of task ids"],
-    ["a payload that cannot be cloned", ["CUSTOM", () => {}], "payload", expect.stringContaining("The payload cannot be sent") as never],
-    ["a payload with a symbol in it", ["CUSTOM", { deep: [Symbol("s")] }], "payload", expect.stringContaining("The payload cannot be sent") as never],
-    ["a transfer list that is none", ["CUSTOM", null, null, { transferList: {} }], "transferList", "The transfer list must be an array"],
-    ["a transfer list with other things", ["CUSTOM", null, null, { transferList: [{}] }], "payload", expect.stringContaining("The payload cannot be sent") as never],
+    [
+      "metadata that is none",
+      ["CUSTOM", null, null, { metadata: 1 }],
+      "metadata",
+      "The metadata must be an object",
+    ],
+    [
+      "metadata with a cycle",
+      ["CUSTOM", null, null, { metadata: cyclic() }],
+      "metadata",
+      expect.stringContaining("The metadata cannot be sent") as never,
+    ],
+    [
+      "a signal that is none",
+      ["CUSTOM", null, null, { signal: {} }],
+      "signal",
+      "The signal must be an AbortSignal",
+    ],
+    [
+      "dependencies that are none",
+      ["CUSTOM", null, null, { dependencies: "task-1" }],
+      "dependencies",
+      "The dependencies must be an array of task ids",
+    ],
+    [
+      "a payload that cannot be cloned",
+      ["CUSTOM", () => {}],
+      "payload",
+      expect.stringContaining("The payload cannot be sent") as never,
+    ],
+    [
+      "a payload with a symbol in it",
+      ["CUSTOM", { deep: [Symbol("s")] }],
+      "payload",
+      expect.stringContaining("The payload cannot be sent") as never,
+    ],
+    [
+      "a transfer list that is none",
+      ["CUSTOM", null, null, { transferList: {} }],
+      "transferList",
+      "The transfer list must be an array",
+    ],
+    [
+      "a transfer list with other things",
+      ["CUSTOM", null, null, { transferList: [{}] }],
+      "payload",
+      expect.stringContaining("The payload cannot be sent") as never,
+    ],
   ];
 
   test.each(cases)("%s", async (_name, args, field, message) => {
@@ -109,7 +179,13 @@ describe("a wrong submission is refused before anything is queued", () => {
     const error = await rejection((manager.submitTask as (...args: unknown[]) => Promise<string>)(...args));
     expect(error).toBeInstanceOf(ValidationError);
     expect(error).toBeInstanceOf(OrchestrationError);
-    expect(error).toMatchObject({ field, message, code: "VALIDATION_ERROR", severity: "medium", recoverable: true });
+    expect(error).toMatchObject({
+      field,
+      message,
+      code: "VALIDATION_ERROR",
+      severity: "medium",
+      recoverable: true,
+    });
     expect(submitted).not.toHaveBeenCalled();
     expect(manager.getMetrics()).toMatchObject({ pendingTasks: 0, runningTasks: 0 });
     // The next id is not used up.
@@ -126,7 +202,11 @@ describe("a wrong submission is refused before anything is queued", () => {
     const manager = manageActions();
     const error = await rejection(manager.submitTask("CUSTOM", null, null, { dependencies: ["task-7"] }));
     expect(error).toBeInstanceOf(WorkerError);
-    expect(error).toMatchObject({ code: "UNKNOWN_DEPENDENCY", message: "Unknown dependency: task-7", severity: "high" });
+    expect(error).toMatchObject({
+      code: "UNKNOWN_DEPENDENCY",
+      message: "Unknown dependency: task-7",
+      severity: "high",
+    });
   });
 
   test("the id of a task that is not settled", async () => {
@@ -152,7 +232,8 @@ describe("a wrong submission is refused before anything is queued", () => {
 
 describe("a full queue", () => {
   const fill = async (manager: WorkerManager, count: number, options?: TaskOptions): Promise<void> => {
-    for (let n = 0; n < count; n++) await manager.submitTask("CUSTOM", { action: "echo", value: n }, null, options);
+    for (let n = 0; n < count; n++)
+      await manager.submitTask("CUSTOM", { action: "echo", value: n }, null, options);
   };
 
   test("refuses further tasks", async () => {
@@ -174,7 +255,9 @@ describe("a full queue", () => {
     manager.pause();
     const order: unknown[] = [];
     const all = [0, 1, 2, 3, 4, 5].map(async (value) => {
-      const id = await manager.submitTask("CUSTOM", { action: "echo", value }, (_error, result) => order.push(result));
+      const id = await manager.submitTask("CUSTOM", { action: "echo", value }, (_error, result) =>
+        order.push(result),
+      );
       return id;
     });
     await Promise.all(all.slice(0, 2));
@@ -258,7 +341,10 @@ test("an error nobody listens to goes to the log", async () => {
     throw new Error("mine");
   });
   await manager.onIdle();
-  expect(log).toHaveBeenCalledWith("worker-server-native: callback_error:", expect.objectContaining({ message: "mine" }));
+  expect(log).toHaveBeenCalledWith(
+    "worker-server-native: callback_error:",
+    expect.objectContaining({ message: "mine" }),
+  );
   log.mockRestore();
 });
 
@@ -274,10 +360,15 @@ test("enableDebugLogging logs events", async () => {
 });
 
 test("the seed's four priorities have their numbers", () => {
-  expect([TaskPriority.LOW, TaskPriority.NORMAL, TaskPriority.HIGH, TaskPriority.CRITICAL]).toEqual([1, 2, 3, 4]);
+  expect([TaskPriority.LOW, TaskPriority.NORMAL, TaskPriority.HIGH, TaskPriority.CRITICAL]).toEqual([
+    1, 2, 3, 4,
+  ]);
 });
 
 test("a handler module may be named", async () => {
-  const manager = manage({ minWorkers: 1, handlers: { FILE_IO: { file: script("actions.cjs"), name: "named" } } });
+  const manager = manage({
+    minWorkers: 1,
+    handlers: { FILE_IO: { file: script("actions.cjs"), name: "named" } },
+  });
   expect(await manager.run("FILE_IO", 5)).toEqual({ named: 5 });
 });

@@ -1,6 +1,17 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { TaskPriority, TaskStatus, WorkerTaskType, type WorkerTask } from "../../threads.js";
-import { act, Gate, manage, manageActions, nextEvent, recordTaskEvents, rejection, script, shutdownAll } from "./harness";
+import {
+  act,
+  Gate,
+  manage,
+  manageActions,
+  nextEvent,
+  recordTaskEvents,
+  rejection,
+  script,
+  shutdownAll,
+  storedByThread,
+} from "./harness";
 
 afterEach(shutdownAll);
 
@@ -29,7 +40,14 @@ describe("a task's life", () => {
     await nextTurn();
     expect(statuses).toEqual(["PENDING", "ASSIGNED", "callback", "COMPLETED"]);
     const task = manager.getTask(id) as WorkerTask;
-    expect(task).toMatchObject({ id, type: "CUSTOM", status: "COMPLETED", result: 7, retryCount: 0, workerId: "worker-1" });
+    expect(task).toMatchObject({
+      id,
+      type: "CUSTOM",
+      status: "COMPLETED",
+      result: 7,
+      retryCount: 0,
+      workerId: "worker-1",
+    });
     expect(task.createdAt).toBeLessThanOrEqual(task.assignedAt);
     expect(task.assignedAt).toBeLessThanOrEqual(task.startedAt);
     expect(task.startedAt).toBeLessThanOrEqual(task.completedAt);
@@ -42,15 +60,23 @@ describe("a task's life", () => {
     const flags = new Int32Array(new SharedArrayBuffer(8));
     const result = act(manager, "started", { flags });
     await nextEvent(manager, "taskAssigned");
-    await Promise.resolve(Atomics.waitAsync(flags, 0, 0).value);
+    await storedByThread(flags);
     const task = manager.getTask("task-1") as WorkerTask;
     expect(task.status).toBe(TaskStatus.RUNNING);
-    expect(manager.getWorkerStatus()[0]).toMatchObject({ id: "worker-1", state: "BUSY", currentTask: "task-1" });
+    expect(manager.getWorkerStatus()[0]).toMatchObject({
+      id: "worker-1",
+      state: "BUSY",
+      currentTask: "task-1",
+    });
     expect(manager.getMetrics()).toMatchObject({ runningTasks: 1, activeWorkers: 1, idleWorkers: 0 });
     Atomics.store(flags, 1, 1);
     Atomics.notify(flags, 1);
     expect(await result).toBe("done");
-    expect(manager.getWorkerStatus()[0]).toMatchObject({ state: "IDLE", currentTask: null, tasksCompleted: 1 });
+    expect(manager.getWorkerStatus()[0]).toMatchObject({
+      state: "IDLE",
+      currentTask: null,
+      tasksCompleted: 1,
+    });
   });
 
   test("emits submitted before the promise resolves, and assigned after", async () => {
@@ -74,10 +100,13 @@ describe("a task's life", () => {
     ["a Map", new Map([["a", { b: 1 }]])],
     ["a Set", new Set([1, 2])],
     ["bytes", Uint8Array.of(1, 2, 3)],
-    ["an array with a hole", [1, , 3]],
+    ["an array with a hole", Object.assign([1], { 2: 3 })],
     ["an object with undefined", { a: undefined, b: 1 }],
     ["nested objects", { a: [{ b: { c: [null, true, "x", 1.5] } }] }],
-    ["a large object", Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`key${n}`, { n, text: "x".repeat(n % 40) }]))],
+    [
+      "a large object",
+      Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`key${n}`, { n, text: "x".repeat(n % 40) }])),
+    ],
     ["an error", new RangeError("out")],
     ["a key __proto__", JSON.parse('{"__proto__": 1, "b": 2}')],
   ])("carries %s as structuredClone would", async (_name, value) => {
@@ -129,9 +158,17 @@ describe("a task's life", () => {
 
   test("keeps the worker's error and adds both ids", async () => {
     const manager = manageActions({ maxRetries: 0 });
-    const error = await rejection(act(manager, "fail", { message: "no", name: "QuotaError", code: "EQUOTA" }));
+    const error = await rejection(
+      act(manager, "fail", { message: "no", name: "QuotaError", code: "EQUOTA" }),
+    );
     expect(error).toBeInstanceOf(Error);
-    expect(error).toMatchObject({ message: "no", name: "QuotaError", code: "EQUOTA", taskId: "task-1", workerId: "worker-1" });
+    expect(error).toMatchObject({
+      message: "no",
+      name: "QuotaError",
+      code: "EQUOTA",
+      taskId: "task-1",
+      workerId: "worker-1",
+    });
     expect(error.stack).toContain("actions.cjs");
     expect(manager.getTask("task-1")?.error).toBe(error);
   });
@@ -182,7 +219,10 @@ describe("a task's life", () => {
     const failing = await manager.submitTask("CUSTOM", { action: "fail" });
     expect((await rejection(manager.waitForTask(failing))).message).toBe("failed on purpose");
     expect((await rejection(manager.waitForTask(failing))).message).toBe("failed on purpose");
-    expect(await rejection(manager.waitForTask("nope"))).toMatchObject({ code: "UNKNOWN_TASK", taskId: "nope" });
+    expect(await rejection(manager.waitForTask("nope"))).toMatchObject({
+      code: "UNKNOWN_TASK",
+      taskId: "nope",
+    });
   });
 
   test("is forgotten after historySize others", async () => {
@@ -212,7 +252,9 @@ describe("priorities", () => {
 
   test("run the most urgent first, in order of submission within one", async () => {
     const { LOW, NORMAL, HIGH, CRITICAL } = TaskPriority;
-    expect(await orderOf({}, [LOW, NORMAL, HIGH, CRITICAL, NORMAL, CRITICAL, "high", "low"])).toEqual([3, 5, 2, 6, 1, 4, 0, 7]);
+    expect(await orderOf({}, [LOW, NORMAL, HIGH, CRITICAL, NORMAL, CRITICAL, "high", "low"])).toEqual([
+      3, 5, 2, 6, 1, 4, 0, 7,
+    ]);
   });
 
   test("run the newest first with queueOrder lifo", async () => {
@@ -244,8 +286,14 @@ describe("dependencies", () => {
     const order: string[] = [];
     manager.on("taskCompleted", ({ task }) => order.push(task.id));
     const first = await manager.submitTask("CUSTOM", { action: "echo" }, null, { priority: "low" });
-    const second = await manager.submitTask("CUSTOM", { action: "echo" }, null, { priority: "critical", dependencies: [first] });
-    const third = await manager.submitTask("CUSTOM", { action: "echo" }, null, { priority: "critical", dependencies: [first, second] });
+    const second = await manager.submitTask("CUSTOM", { action: "echo" }, null, {
+      priority: "critical",
+      dependencies: [first],
+    });
+    const third = await manager.submitTask("CUSTOM", { action: "echo" }, null, {
+      priority: "critical",
+      dependencies: [first, second],
+    });
     await manager.waitForTask(third);
     await nextTurn();
     expect(order).toEqual([first, second, third]);
@@ -267,9 +315,18 @@ describe("dependencies", () => {
     const manager = manageActions();
     const a = await manager.submitTask("CUSTOM", { action: "echo", value: [1] });
     const b = await manager.submitTask("CUSTOM", { action: "echo", value: new Map([[1, 2]]) });
-    const context = await act<{ dependencyResults: unknown }>(manager, "context", {}, { dependencies: [a, b], passDependencyResults: true });
+    const context = await act<{ dependencyResults: unknown }>(
+      manager,
+      "context",
+      {},
+      { dependencies: [a, b], passDependencyResults: true },
+    );
     expect(context.dependencyResults).toEqual({ [a]: [1], [b]: new Map([[1, 2]]) });
-    const merged = await manager.run("COMPUTATION", { computation: "merge_results" }, { dependencies: [a], passDependencyResults: true });
+    const merged = await manager.run(
+      "COMPUTATION",
+      { computation: "merge_results" },
+      { dependencies: [a], passDependencyResults: true },
+    );
     expect(merged).toEqual({ computation: "merge_results", result: { results: [[1]], count: 1 } });
   });
 
@@ -290,7 +347,10 @@ describe("dependencies", () => {
     const events: unknown[] = [];
     manager.on("taskFailed", ({ task, worker }) => events.push([task.id, worker.id, task.retryCount]));
     const a = await manager.submitTask("CUSTOM", { action: "fail" });
-    const b = await manager.submitTask("CUSTOM", { action: "echo" }, null, { dependencies: [a], maxRetries: 5 });
+    const b = await manager.submitTask("CUSTOM", { action: "echo" }, null, {
+      dependencies: [a],
+      maxRetries: 5,
+    });
     const c = await manager.submitTask("CUSTOM", { action: "echo" }, null, { dependencies: [b] });
     const d = await manager.submitTask("CUSTOM", { action: "echo" });
     await manager.onIdle();
@@ -299,9 +359,17 @@ describe("dependencies", () => {
       [b, "none", 0],
       [c, "none", 0],
     ]);
-    expect(manager.getTask(c)?.error).toMatchObject({ code: "DEPENDENCY_FAILED", message: `Dependency ${b} FAILED` });
+    expect(manager.getTask(c)?.error).toMatchObject({
+      code: "DEPENDENCY_FAILED",
+      message: `Dependency ${b} FAILED`,
+    });
     expect(manager.getTask(d)?.status).toBe("COMPLETED");
-    expect(manager.getMetrics()).toMatchObject({ failedTasks: 3, completedTasks: 1, blockedTasks: 0, pendingTasks: 0 });
+    expect(manager.getMetrics()).toMatchObject({
+      failedTasks: 3,
+      completedTasks: 1,
+      blockedTasks: 0,
+      pendingTasks: 0,
+    });
   });
 
   test("may fail with onDependencyFailure run", async () => {
@@ -317,7 +385,10 @@ describe("dependencies", () => {
     const a = await manager.submitTask("CUSTOM", { action: "echo" });
     const b = manager.run("CUSTOM", { action: "echo" }, { dependencies: [a] });
     expect(await manager.cancelTask(a)).toBe(true);
-    expect(await rejection(b)).toMatchObject({ code: "DEPENDENCY_FAILED", message: `Dependency ${a} CANCELLED` });
+    expect(await rejection(b)).toMatchObject({
+      code: "DEPENDENCY_FAILED",
+      message: `Dependency ${a} CANCELLED`,
+    });
   });
 });
 
@@ -392,7 +463,12 @@ describe("timeouts", () => {
     const started = performance.now();
     const error = await rejection(act(manager, action, {}, { timeout: 100 }));
     const took = performance.now() - started;
-    expect(error).toMatchObject({ code: "TASK_TIMEOUT", taskId: "task-1", workerId: "worker-1", recoverable: true });
+    expect(error).toMatchObject({
+      code: "TASK_TIMEOUT",
+      taskId: "task-1",
+      workerId: "worker-1",
+      recoverable: true,
+    });
     expect(took).toBeGreaterThanOrEqual(99);
     expect(took).toBeLessThan(5000);
     expect(manager.getTask("task-1")?.status).toBe(TaskStatus.TIMEOUT);
@@ -401,10 +477,17 @@ describe("timeouts", () => {
   });
 
   test("settle on time though the thread cannot be interrupted", async () => {
-    const manager = manage({ minWorkers: 1, maxWorkers: 1, maxRetries: 0, handlers: { CUSTOM: script("uninterruptible.cjs") } });
+    const manager = manage({
+      minWorkers: 1,
+      maxWorkers: 1,
+      maxRetries: 0,
+      handlers: { CUSTOM: script("uninterruptible.cjs") },
+    });
     await manager.ready();
     const started = performance.now();
-    expect(await rejection(manager.run("CUSTOM", { action: "sleep" }, { timeout: 50 }))).toMatchObject({ code: "TASK_TIMEOUT" });
+    expect(await rejection(manager.run("CUSTOM", { action: "sleep" }, { timeout: 50 }))).toMatchObject({
+      code: "TASK_TIMEOUT",
+    });
     expect(performance.now() - started).toBeLessThan(900);
     const [old] = manager.getWorkerStatus();
     expect(old).toMatchObject({ id: "worker-1", state: "TERMINATING" });
@@ -517,7 +600,10 @@ describe("cancellation", () => {
     controller.abort(reason);
     expect(await rejection(running)).toMatchObject({ code: "TASK_CANCELLED", cause: reason });
     expect(await rejection(waiting)).toMatchObject({ code: "TASK_CANCELLED", cause: reason });
-    expect(await rejection(act(manager, "echo", {}, { signal: controller.signal }))).toMatchObject({ code: "TASK_CANCELLED", cause: reason });
+    expect(await rejection(act(manager, "echo", {}, { signal: controller.signal }))).toMatchObject({
+      code: "TASK_CANCELLED",
+      cause: reason,
+    });
     expect(manager.getMetrics()).toMatchObject({ cancelledTasks: 2 });
   });
 

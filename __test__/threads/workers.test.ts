@@ -4,12 +4,25 @@ import { join, relative } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { WorkerState, type WorkerInfo, type WorkerManager } from "../../threads.js";
-import { act, Gate, manage, manageActions, nextEvent, rejection, script, shutdownAll } from "./harness";
+import {
+  act,
+  Gate,
+  manage,
+  manageActions,
+  nextEvent,
+  rejection,
+  script,
+  shutdownAll,
+  storedByThread,
+} from "./harness";
 
 afterEach(shutdownAll);
 
 /** Starts so many tasks that wait at a gate, and waits until they run. */
-async function occupy(manager: WorkerManager, count: number): Promise<{ gate: Gate; results: Promise<unknown[]> }> {
+async function occupy(
+  manager: WorkerManager,
+  count: number,
+): Promise<{ gate: Gate; results: Promise<unknown[]> }> {
   const gate = new Gate();
   let running = 0;
   const allRun = nextEvent(manager, "taskAssigned", () => ++running === count);
@@ -38,7 +51,14 @@ describe("workers", () => {
     const manager = manageActions();
     await manager.ready();
     const [worker] = manager.getWorkerStatus() as [WorkerInfo];
-    expect(Object.keys(worker).slice(0, 6)).toEqual(["id", "state", "currentTask", "tasksCompleted", "tasksFailed", "isHealthy"]);
+    expect(Object.keys(worker).slice(0, 6)).toEqual([
+      "id",
+      "state",
+      "currentTask",
+      "tasksCompleted",
+      "tasksFailed",
+      "isHealthy",
+    ]);
     expect(worker.threadId).toBeGreaterThan(0);
     expect(worker.memoryUsed).toBeGreaterThan(0);
   });
@@ -54,7 +74,11 @@ describe("workers", () => {
 
 describe("a worker script", () => {
   test.each(["on", "addEventListener", "onmessage"])("may listen with %s", async (way) => {
-    const manager = manage({ minWorkers: 1, workerScriptPath: script("echo-script.cjs"), workerData: { way } });
+    const manager = manage({
+      minWorkers: 1,
+      workerScriptPath: script("echo-script.cjs"),
+      workerData: { way },
+    });
     const options = { metadata: { user: "u" }, timeout: 5000, id: "mine" };
     expect(await manager.run("ANALYSIS", { a: 1 }, options)).toEqual({
       type: "task",
@@ -78,7 +102,12 @@ describe("a worker script", () => {
     try {
       for (const name of ["cjs.cjs", "typeless.js", "plain.js", "esm.mjs"]) {
         const path = join(folder, name);
-        for (const workerScriptPath of [path, relative(process.cwd(), path), pathToFileURL(path), pathToFileURL(path).href]) {
+        for (const workerScriptPath of [
+          path,
+          relative(process.cwd(), path),
+          pathToFileURL(path),
+          pathToFileURL(path).href,
+        ]) {
           const manager = manage({ minWorkers: 1, workerScriptPath });
           expect(await manager.run("CUSTOM", 1)).toBe(2);
           await manager.shutdown();
@@ -90,7 +119,11 @@ describe("a worker script", () => {
   });
 
   test("sees its workerData also as a named import", async () => {
-    const manager = manage({ minWorkers: 1, workerScriptPath: script("esm-script.mjs"), workerData: { n: 7 } });
+    const manager = manage({
+      minWorkers: 1,
+      workerScriptPath: script("esm-script.mjs"),
+      workerData: { n: 7 },
+    });
     expect(await manager.run("CUSTOM", "x")).toEqual({ esm: true, payload: "x", workerData: { n: 7 } });
   });
 
@@ -103,7 +136,10 @@ describe("a worker script", () => {
 
 describe("health checks", () => {
   test("ping idle workers, whatever their script knows", async () => {
-    for (const config of [{ handlers: { CUSTOM: script("actions.cjs") } }, { workerScriptPath: script("seed/worker-custom.js") }]) {
+    for (const config of [
+      { handlers: { CUSTOM: script("actions.cjs") } },
+      { workerScriptPath: script("seed/worker-custom.js") },
+    ]) {
       const manager = manage({ minWorkers: 2, maxWorkers: 2, ...config });
       await manager.ready();
       const beats: string[] = [];
@@ -130,9 +166,14 @@ describe("health checks", () => {
   });
 
   test("replace an idle worker that does not answer", async () => {
-    const manager = manage({ minWorkers: 1, maxWorkers: 1, healthCheckTimeout: 50, handlers: { CUSTOM: script("hang-later.cjs") } });
+    const manager = manage({
+      minWorkers: 1,
+      maxWorkers: 1,
+      healthCheckTimeout: 50,
+      handlers: { CUSTOM: script("hang-later.cjs") },
+    });
     const hangs = await manager.run<Int32Array>("CUSTOM", { flag: new Gate().flag });
-    await Promise.resolve(Atomics.waitAsync(hangs, 0, 0).value);
+    await storedByThread(hangs);
     const failed = nextEvent(manager, "workerError");
     const ended = nextEvent(manager, "workerTerminated");
     const replaced = nextEvent(manager, "workerCreated");
@@ -140,7 +181,11 @@ describe("health checks", () => {
     const [{ worker, error }] = await failed;
     expect(worker.id).toBe("worker-1");
     expect(error).toMatchObject({ code: "WORKER_HEALTH_FAILED", workerId: "worker-1" });
-    expect((await ended)[0]).toMatchObject({ id: "worker-1", state: WorkerState.TERMINATED, isHealthy: false });
+    expect((await ended)[0]).toMatchObject({
+      id: "worker-1",
+      state: WorkerState.TERMINATED,
+      isHealthy: false,
+    });
     expect((await replaced)[0].id).toBe("worker-2");
   });
 
@@ -161,7 +206,11 @@ describe("health checks", () => {
 describe("a crash", () => {
   test.each([
     ["process.exit", "exit", "Worker worker-1 exited with code 3"],
-    ["an error outside of the task", "throwLate", "Worker worker-1 crashed: thrown outside of the task (exit code 1)"],
+    [
+      "an error outside of the task",
+      "throwLate",
+      "Worker worker-1 crashed: thrown outside of the task (exit code 1)",
+    ],
   ])("of a running task by %s fails it and replaces the worker", async (_name, action, message) => {
     const manager = manageActions({ maxRetries: 0 });
     const events: unknown[] = [];
@@ -180,7 +229,12 @@ describe("a crash", () => {
   });
 
   test("by running out of memory kills only that worker", async () => {
-    const manager = manageActions({ maxRetries: 0, minWorkers: 2, maxWorkers: 2, maxWorkerMemory: 24 * 1024 * 1024 });
+    const manager = manageActions({
+      maxRetries: 0,
+      minWorkers: 2,
+      maxWorkers: 2,
+      maxWorkerMemory: 24 * 1024 * 1024,
+    });
     await manager.ready();
     const error = await rejection(act(manager, "allocate", {}, { timeout: 0 }));
     expect(error).toMatchObject({ code: "WORKER_CRASHED", cause: { code: "ERR_WORKER_OUT_OF_MEMORY" } });
@@ -198,7 +252,12 @@ describe("a crash", () => {
 
 describe("a worker that cannot be created", () => {
   test("is reported with its index, and tried again", async () => {
-    const manager = manage({ minWorkers: 2, maxWorkers: 2, workerScriptPath: "./does/not/exist.js", maxCreationFailures: 4 });
+    const manager = manage({
+      minWorkers: 2,
+      maxWorkers: 2,
+      workerScriptPath: "./does/not/exist.js",
+      maxCreationFailures: 4,
+    });
     const indexes: (number | undefined)[] = [];
     const events: string[] = [];
     manager.on("workerExited", () => events.push("exited"));
@@ -214,7 +273,12 @@ describe("a worker that cannot be created", () => {
   });
 
   test("fails pending tasks after maxCreationFailures, and ready()", async () => {
-    const manager = manage({ minWorkers: 1, maxWorkers: 1, workerScriptPath: script("throws-at-import.cjs"), maxCreationFailures: 2 });
+    const manager = manage({
+      minWorkers: 1,
+      maxWorkers: 1,
+      workerScriptPath: script("throws-at-import.cjs"),
+      maxCreationFailures: 2,
+    });
     const failures: unknown[] = [];
     manager.on("error", ({ index }) => failures.push(index));
     const ready = rejection(manager.ready());
@@ -226,7 +290,12 @@ describe("a worker that cannot be created", () => {
   });
 
   test("never loops without pause", async () => {
-    const manager = manage({ minWorkers: 1, maxWorkers: 1, workerScriptPath: script("exits-at-import.cjs"), maxCreationFailures: 100 });
+    const manager = manage({
+      minWorkers: 1,
+      maxWorkers: 1,
+      workerScriptPath: script("exits-at-import.cjs"),
+      maxCreationFailures: 100,
+    });
     const times: number[] = [];
     await new Promise<void>((resolve) => {
       manager.on("error", () => {
@@ -240,7 +309,12 @@ describe("a worker that cannot be created", () => {
 
 describe("scaling", () => {
   test("adds workers under load, by doubling, up to maxWorkers", async () => {
-    const manager = manageActions({ minWorkers: 1, maxWorkers: 4, scaleUpCooldown: 0, autoScaleInterval: 10 });
+    const manager = manageActions({
+      minWorkers: 1,
+      maxWorkers: 4,
+      scaleUpCooldown: 0,
+      autoScaleInterval: 10,
+    });
     const seen: unknown[] = [];
     manager.on("scaledUp", (event) => seen.push(event));
     await manager.ready();
@@ -255,7 +329,12 @@ describe("scaling", () => {
   });
 
   test("waits for the cooldown", async () => {
-    const manager = manageActions({ minWorkers: 1, maxWorkers: 4, scaleUpCooldown: 60_000, autoScaleInterval: 5 });
+    const manager = manageActions({
+      minWorkers: 1,
+      maxWorkers: 4,
+      scaleUpCooldown: 60_000,
+      autoScaleInterval: 5,
+    });
     await manager.ready();
     const { gate, results } = await occupy(manager, 2);
     const more = [1, 2].map(async () => act(manager, "echo"));
@@ -267,7 +346,12 @@ describe("scaling", () => {
   });
 
   test("ends idle workers above minWorkers, the longest idle first", async () => {
-    const manager = manageActions({ minWorkers: 1, maxWorkers: 3, workerIdleTimeout: 40, autoScaleInterval: 10 });
+    const manager = manageActions({
+      minWorkers: 1,
+      maxWorkers: 3,
+      workerIdleTimeout: 40,
+      autoScaleInterval: 10,
+    });
     await manager.ready();
     expect(await manager.scaleUp(2)).toBe(2);
     const downs: unknown[] = [];
@@ -282,7 +366,13 @@ describe("scaling", () => {
   });
 
   test("ends workers of little use after scaleDownCooldown", async () => {
-    const manager = manageActions({ minWorkers: 1, maxWorkers: 2, scaleDownCooldown: 30, scaleDownThreshold: 0.5, autoScaleInterval: 10 });
+    const manager = manageActions({
+      minWorkers: 1,
+      maxWorkers: 2,
+      scaleDownCooldown: 30,
+      scaleDownThreshold: 0.5,
+      autoScaleInterval: 10,
+    });
     await manager.ready();
     await manager.scaleUp();
     const [event] = await nextEvent(manager, "scaledDown");
@@ -300,7 +390,12 @@ describe("scaling", () => {
   });
 
   test("is off with enableAutoScaling false", async () => {
-    const manager = manageActions({ minWorkers: 1, maxWorkers: 4, enableAutoScaling: false, scaleUpCooldown: 0 });
+    const manager = manageActions({
+      minWorkers: 1,
+      maxWorkers: 4,
+      enableAutoScaling: false,
+      scaleUpCooldown: 0,
+    });
     await manager.ready();
     const { gate, results } = await occupy(manager, 1);
     const more = act(manager, "echo");
@@ -324,7 +419,9 @@ describe("recycling", () => {
     const manager = manageActions({ maxTasksPerWorker: 3 });
     await manager.ready();
     const recycled: unknown[] = [];
-    manager.on("workerRecycled", ({ worker, reason }) => recycled.push([worker.id, reason, worker.tasksCompleted]));
+    manager.on("workerRecycled", ({ worker, reason }) =>
+      recycled.push([worker.id, reason, worker.tasksCompleted]),
+    );
     const terminated = nextEvent(manager, "workerTerminated");
     manager.pause();
     const results = Array.from({ length: 5 }, async (_, value) => act(manager, "echo", { value }));
@@ -339,7 +436,9 @@ describe("recycling", () => {
   test("happens in any case after workerRecycleThreshold", async () => {
     const manager = manageActions({ maxTasksPerWorker: 0, workerRecycleThreshold: 2 });
     const recycled: unknown[] = [];
-    manager.on("workerRecycled", ({ worker, reason }) => recycled.push([worker.id, reason, worker.tasksCompleted]));
+    manager.on("workerRecycled", ({ worker, reason }) =>
+      recycled.push([worker.id, reason, worker.tasksCompleted]),
+    );
     await Promise.all(Array.from({ length: 5 }, async () => act(manager, "echo")));
     expect(recycled.slice(0, 2)).toEqual([
       ["worker-1", "tasks", 2],
@@ -369,7 +468,9 @@ describe("recycling", () => {
 describe("metrics", () => {
   test("are all 0 at first, and never NaN", () => {
     const manager = manage({ minWorkers: 0 });
-    for (const value of Object.values(manager.getMetrics()).flatMap((v) => (typeof v === "object" ? Object.values(v) : [v])))
+    for (const value of Object.values(manager.getMetrics()).flatMap((v) =>
+      typeof v === "object" ? Object.values(v) : [v],
+    ))
       expect(value).toBe(0);
   });
 
@@ -377,7 +478,13 @@ describe("metrics", () => {
     const manager = manageActions({ maxRetries: 0, minWorkers: 2, maxWorkers: 2 });
     await Promise.all([act(manager, "echo"), rejection(act(manager, "fail")), act(manager, "echo")]);
     const metrics = manager.getMetrics();
-    expect(metrics).toMatchObject({ totalWorkers: 2, idleWorkers: 2, activeWorkers: 0, completedTasks: 2, failedTasks: 1 });
+    expect(metrics).toMatchObject({
+      totalWorkers: 2,
+      idleWorkers: 2,
+      activeWorkers: 0,
+      completedTasks: 2,
+      failedTasks: 1,
+    });
     expect(metrics.averageTaskDuration).toBeGreaterThan(0);
     expect(metrics.averageQueueTime).toBeGreaterThan(0);
     expect(metrics.throughput).toBeGreaterThan(0);

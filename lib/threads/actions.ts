@@ -59,7 +59,7 @@ export class Actions {
     let nextBody = 0;
     for (let index = 0; index < count; index++) {
       const at = 1 + index * Action.Length;
-      const kind = records[at + Action.BodyKind] as BodyKind;
+      const kind = records[at + Action.Body] as BodyKind;
       const hasBody = kind === BodyKind.Text || kind === BodyKind.Bytes;
       const content = hasBody ? bodies?.[nextBody++] : undefined;
       try {
@@ -137,8 +137,7 @@ export class Actions {
     const { info } = thread;
     info.tasksCompleted++;
     release(info);
-    const result =
-      kind === BodyKind.Posted ? thread.postedResult(Task.keyOf(task)) : read(kind, content);
+    const result = kind === BodyKind.Posted ? thread.postedResult(Task.keyOf(task)) : read(kind, content);
     settle(this.#context, task, {
       status: TaskStatus.COMPLETED,
       at,
@@ -185,7 +184,8 @@ export class Actions {
   #dependencyFailed(task: Task, dependencyKey: number): void {
     const { tasks } = this.#context;
     const dependency = tasks.byKey(dependencyKey) ?? failedDependency(task, (id) => tasks.get(id));
-    const reason = dependency === undefined ? "a dependency" : `Dependency ${dependency.id} ${dependency.status}`;
+    const reason =
+      dependency === undefined ? "a dependency" : `Dependency ${dependency.id} ${dependency.status}`;
     const error = new WorkerError(reason, "DEPENDENCY_FAILED", undefined, task.id, dependency?.error);
     settle(this.#context, task, { status: TaskStatus.FAILED, at: Date.now(), error, worker: undefined });
   }
@@ -225,7 +225,5 @@ function failureError(
 
 /** The dependency that has failed, of a task that is settled or was submitted after that. */
 function failedDependency(task: Task, find: (id: string) => Task | undefined): Task | undefined {
-  return task.dependencies
-    .map((id) => find(id))
-    .find((dependency) => dependency?.error !== undefined);
+  return task.dependencies.map((id) => find(id)).find((dependency) => dependency?.error !== undefined);
 }

@@ -44,5 +44,7 @@ class CloneSerializer extends DefaultSerializer {
 }
 
 const writeHostObject = (
-  DefaultSerializer.prototype as unknown as { _writeHostObject(this: DefaultSerializer, object: unknown): void }
+  DefaultSerializer.prototype as unknown as {
+    _writeHostObject(this: DefaultSerializer, object: unknown): void;
+  }
 )._writeHostObject;

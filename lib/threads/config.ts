@@ -125,7 +125,8 @@ export function resolveConfig(config: WorkerManagerConfig | undefined, base: Res
     const value = given[key];
     if (value === undefined) continue;
     const rule = rules[key];
-    if (rule !== undefined && !rule[0](value)) throw new ValidationError(`${key} must be ${rule[1]}`, key, value);
+    if (rule !== undefined && !rule[0](value))
+      throw new ValidationError(`${key} must be ${rule[1]}`, key, value);
     resolved[key] = value;
   }
   const result = resolved as unknown as ResolvedConfig;

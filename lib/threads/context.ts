@@ -27,11 +27,7 @@ export class ManagerContext {
   readonly #emitter: EventEmitter<WorkerManagerEvents>;
   readonly #hooks: ContextHooks;
 
-  constructor(
-    emitter: EventEmitter<WorkerManagerEvents>,
-    config: ResolvedConfig,
-    hooks: ContextHooks,
-  ) {
+  constructor(emitter: EventEmitter<WorkerManagerEvents>, config: ResolvedConfig, hooks: ContextHooks) {
     this.#emitter = emitter;
     this.config = config;
     this.native = new binding.NativeThreadPool(nativeOptions(config), () => {

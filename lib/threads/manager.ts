@@ -280,7 +280,11 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
     return this.shutdown();
   }
 
-  async #shutDown({ drain = false, timeout = this.#context.config.shutdownTimeout, force }: ShutdownOptions): Promise<void> {
+  async #shutDown({
+    drain = false,
+    timeout = this.#context.config.shutdownTimeout,
+    force,
+  }: ShutdownOptions): Promise<void> {
     const error = shutdownError();
     this.#submissions.rejectWaiting(error);
     for (const { reject } of this.#readyWaiters.splice(0)) reject(error);
@@ -434,8 +438,7 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
   #afterPass(): void {
     this.#submissions.admitWaiting();
     this.#updateBackpressure();
-    if (this.#context.tasks.unsettled === 0)
-      for (const { resolve } of this.#idleWaiters.splice(0)) resolve();
+    if (this.#context.tasks.unsettled === 0) for (const { resolve } of this.#idleWaiters.splice(0)) resolve();
     if (this.#readyWaiters.length > 0 && this.#threads.isComplete)
       for (const { resolve } of this.#readyWaiters.splice(0)) resolve();
   }
@@ -480,6 +483,10 @@ function checkWorkerData(workerData: unknown): void {
   try {
     structuredClone(workerData);
   } catch (error) {
-    throw new ValidationError(`workerData cannot be sent: ${ownError(error).message}`, "workerData", workerData);
+    throw new ValidationError(
+      `workerData cannot be sent: ${ownError(error).message}`,
+      "workerData",
+      workerData,
+    );
   }
 }

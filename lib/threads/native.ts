@@ -91,7 +91,7 @@ export const enum Action {
   Slot,
   /** A time, or a progress. */
   At,
-  BodyKind,
+  Body,
   Failure,
   /** Delay of the retry (-1: none), or the dependency that failed (-1: one that had failed before). */
   Detail,

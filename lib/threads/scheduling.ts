@@ -122,7 +122,8 @@ export class Scheduling {
     if (wait === Infinity) return;
     const now = binding.poolNow(pool) ?? 0;
     // A timer that is overdue belongs to a clock that does not run any more.
-    const isSet = this.#timer !== undefined && this.#timerDue <= now + wait && this.#timerDue > now - OVERDUE_MS;
+    const isSet =
+      this.#timer !== undefined && this.#timerDue <= now + wait && this.#timerDue > now - OVERDUE_MS;
     if (isSet) return;
     clearTimeout(this.#timer);
     // Timers count whole milliseconds, and may not end too early.

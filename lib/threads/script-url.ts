@@ -29,7 +29,8 @@ function moduleUrl(module: string | URL, field: string): string {
 }
 
 function checked(url: URL, field: string): URL {
-  if (url.protocol !== "file:") throw new ValidationError(`${field} must be a path or a file: URL`, field, url);
+  if (url.protocol !== "file:")
+    throw new ValidationError(`${field} must be a path or a file: URL`, field, url);
   return url;
 }
 

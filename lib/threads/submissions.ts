@@ -158,8 +158,7 @@ export class Submissions {
     let hasFailed = false;
     for (const id of ids) {
       const dependency = this.#context.tasks.get(id);
-      if (dependency === undefined)
-        throw new WorkerError(`Unknown dependency: ${id}`, "UNKNOWN_DEPENDENCY");
+      if (dependency === undefined) throw new WorkerError(`Unknown dependency: ${id}`, "UNKNOWN_DEPENDENCY");
       if (!isSettled(dependency)) keys.push(Task.keyOf(dependency));
       else if (dependency.status !== TaskStatus.COMPLETED) hasFailed = true;
     }
@@ -204,7 +203,11 @@ export class Submissions {
       const fields = { ...(id !== undefined && { taskId: id }), ...(metadata !== undefined && { metadata }) };
       return { json: JSON.stringify(fields), isPosted };
     } catch (error) {
-      throw new ValidationError(`The metadata cannot be sent: ${ownError(error).message}`, "metadata", metadata);
+      throw new ValidationError(
+        `The metadata cannot be sent: ${ownError(error).message}`,
+        "metadata",
+        metadata,
+      );
     }
   }
 

@@ -31,7 +31,8 @@ export function checkTask(
   config: ResolvedConfig,
 ): CheckedTask {
   const typeIndex =
-    typeIndexes.get(type as string) ?? (typeof type === "string" ? typeIndexes.get(type.toUpperCase()) : undefined);
+    typeIndexes.get(type as string) ??
+    (typeof type === "string" ? typeIndexes.get(type.toUpperCase()) : undefined);
   if (typeIndex === undefined) throw new ValidationError(`Unknown task type: ${String(type)}`, "type", type);
   if (callback !== undefined && callback !== null && typeof callback !== "function")
     throw new ValidationError("The callback must be a function", "callback", callback);
@@ -72,7 +73,11 @@ function checkOptions(options: TaskOptions, config: ResolvedConfig): CheckedOpti
   if (!Number.isInteger(maxRetries) || maxRetries < 0)
     throw new ValidationError("maxRetries must be an integer of at least 0", "maxRetries", maxRetries);
   if (!Number.isFinite(retryDelay) || retryDelay < 0)
-    throw new ValidationError("retryDelay must be a finite number of at least 0 ms", "retryDelay", retryDelay);
+    throw new ValidationError(
+      "retryDelay must be a finite number of at least 0 ms",
+      "retryDelay",
+      retryDelay,
+    );
   if (metadata !== undefined && (typeof metadata !== "object" || metadata === null))
     throw new ValidationError("The metadata must be an object", "metadata", metadata);
   if (signal !== undefined && typeof signal?.addEventListener !== "function")
@@ -91,7 +96,12 @@ function checkOptions(options: TaskOptions, config: ResolvedConfig): CheckedOpti
 function priorityOf(priority: TaskOptions["priority"]): TaskPriority {
   if (priority === undefined) return TaskPriority.NORMAL;
   const found = typeof priority === "string" ? priorityNames[priority.toLowerCase()] : priority;
-  if (found === undefined || !Number.isInteger(found) || found < TaskPriority.LOW || found > TaskPriority.CRITICAL)
+  if (
+    found === undefined ||
+    !Number.isInteger(found) ||
+    found < TaskPriority.LOW ||
+    found > TaskPriority.CRITICAL
+  )
     throw new ValidationError(`Unknown priority: ${String(priority)}`, "priority", priority);
   return found;
 }

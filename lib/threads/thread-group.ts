@@ -202,7 +202,10 @@ export class ThreadGroup implements ThreadEvents {
     }
     if (!isExpected && hasServed) this.#startReplacement();
     if (!isExpected && !hasServed)
-      this.#startFailed(thread.index, error ?? new Error(`the thread ended with exit code ${String(exitCode)}`));
+      this.#startFailed(
+        thread.index,
+        error ?? new Error(`the thread ended with exit code ${String(exitCode)}`),
+      );
     this.#context.requestPass();
   }
 

@@ -237,9 +237,7 @@ export interface WorkerManagerEvents {
   /** Every attempt that ran for too long. */
   taskTimeout: [{ task: WorkerTask; worker: WorkerInfo }];
   taskCancelled: [{ task: WorkerTask; worker: WorkerInfo | null }];
-  taskRetry: [
-    { task: WorkerTask; worker: WorkerInfo | null; error: Error; attempt: number; delay: number },
-  ];
+  taskRetry: [{ task: WorkerTask; worker: WorkerInfo | null; error: Error; attempt: number; delay: number }];
   workerCreated: [WorkerInfo];
   workerHeartbeat: [WorkerInfo];
   workerError: [{ worker: WorkerInfo; error: Error }];

@@ -52,11 +52,22 @@ fn body(call: &Call, kind: usize) -> Option<Body> {
 pub(super) fn submit(call: &Call) -> Option<Value> {
     let payload = body(call, 2)?;
     let extra = call.string(4).map(String::into_boxed_str);
-    let dependencies = call.with_f64s(5, |keys| keys.iter().map(|key| TaskKey(*key as u32)).collect());
+    let dependencies =
+        call.with_f64s(5, |keys| keys.iter().map(|key| TaskKey(*key as u32)).collect());
     let pool = pool_of(call)?;
     let key = call.with_f64s(1, |numbers| {
-        let [lane, priority, timeout, max_retries, retry_delay, number, task_type, fairness, failed, ..] =
-            *numbers
+        let [
+            lane,
+            priority,
+            timeout,
+            max_retries,
+            retry_delay,
+            number,
+            task_type,
+            fairness,
+            failed,
+            ..,
+        ] = *numbers
         else {
             return None;
         };
@@ -206,7 +217,11 @@ pub(super) fn take_actions(call: &Call) -> Option<Value> {
         }
         *count = taken as f64;
     })?;
-    if bodies.is_empty() { None } else { call.array_of(bodies.iter().map(|body| value(call, body))) }
+    if bodies.is_empty() {
+        None
+    } else {
+        call.array_of(bodies.iter().map(|body| value(call, body)))
+    }
 }
 
 fn describe(action: Action<Body>) -> ([f64; RECORD], Body) {
@@ -248,9 +263,7 @@ fn describe(action: Action<Body>) -> ([f64; RECORD], Body) {
             record[6] = dependency.map_or(NONE, |dependency| dependency.0.into());
             (record, none)
         }
-        Action::Recycle { slot } => {
-            (record(Kind::Recycle, TaskKey(0), slot, 0.0, &none), none)
-        }
+        Action::Recycle { slot } => (record(Kind::Recycle, TaskKey(0), slot, 0.0, &none), none),
     }
 }
 

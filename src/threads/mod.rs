@@ -120,6 +120,17 @@ impl NativeThreadPool {
         }
     }
 
+    /// Makes the calling thread a slot of a pool: `wake` is called when there may be a task. Keeps
+    /// the thread alive. Returns false if there is no such pool.
+    #[napi(catch_unwind)]
+    pub fn attach(env: Env, pool: u32, slot: u32, wake: Function<(), ()>) -> Result<bool> {
+        let Some(pool) = pool::find(pool) else { return Ok(false) };
+        let waker = Arc::new(Waker::default());
+        errors::check(waker.arm(env.raw(), wake.raw()))?;
+        pool.attach(SlotId(slot), waker);
+        Ok(true)
+    }
+
     /// Forgets all tasks and threads. `wake` is not called any more.
     #[napi(catch_unwind)]
     pub fn close(&self) {
@@ -132,15 +143,4 @@ impl Drop for NativeThreadPool {
     fn drop(&mut self) {
         pool::remove(self.number);
     }
-}
-
-/// Makes this thread a slot of a pool: `wake` is called when there may be a task. Keeps the thread
-/// alive. Returns false if there is no such pool.
-#[napi(catch_unwind)]
-pub(crate) fn attach_thread(env: Env, pool: u32, slot: u32, wake: Function<(), ()>) -> Result<bool> {
-    let Some(pool) = pool::find(pool) else { return Ok(false) };
-    let waker = Arc::new(Waker::default());
-    errors::check(waker.arm(env.raw(), wake.raw()))?;
-    pool.attach(SlotId(slot), waker);
-    Ok(true)
 }

@@ -50,11 +50,12 @@ const actions = {
     }),
   allocate: () => {
     const kept = [];
-    for (;;) kept.push(new Array(1e5).fill(kept.length));
+    for (;;) kept.push(Array.from({ length: 1e5 }, () => kept.length));
   },
   grow: ({ megabytes }) => {
     globalThis.kept ??= [];
-    for (let count = 0; count < megabytes; count++) globalThis.kept.push(new Array(131_072).fill(count));
+    for (let count = 0; count < megabytes; count++)
+      globalThis.kept.push(Array.from({ length: 131_072 }, () => count));
     return globalThis.kept.length;
   },
   progress: ({ values }, context) => {

@@ -9,4 +9,5 @@ const answer = (message) => {
 };
 if (way === "on") parentPort.on("message", answer);
 if (way === "addEventListener") parentPort.addEventListener("message", (event) => answer(event.data));
+// oxlint-disable-next-line unicorn/prefer-add-event-listener -- one of the three ways
 if (way === "onmessage") parentPort.onmessage = (event) => answer(event.data);

@@ -7,7 +7,17 @@ let earlier;
 
 const tricks = {
   garbage: () => {
-    for (const value of [null, 1, "text", [], {}, { type: 7 }, { type: "result" }, new Map(), { type: "nonsense" }])
+    for (const value of [
+      null,
+      1,
+      "text",
+      [],
+      {},
+      { type: 7 },
+      { type: "result" },
+      new Map(),
+      { type: "nonsense" },
+    ])
       parentPort.postMessage(value);
   },
   twice: (answer) => answer("first"),
@@ -16,7 +26,8 @@ const tricks = {
     parentPort.postMessage({ type: "error", taskId: earlier, error: "too late" });
   },
   floodProgress: (_answer, taskId) => {
-    for (let value = 0; value < 100_000; value++) parentPort.postMessage({ type: "progress", taskId, progress: value });
+    for (let value = 0; value < 100_000; value++)
+      parentPort.postMessage({ type: "progress", taskId, progress: value });
   },
   badProgress: (_answer, taskId) => {
     for (const progress of [NaN, Infinity, "7", null, undefined, {}])

@@ -10,8 +10,8 @@ export const builtInHandlers: Readonly<Record<string, Handler>> = {
 type Fields = Record<string, unknown>;
 
 const dataOperations: Readonly<Record<string, (data: unknown[]) => unknown[]>> = {
-  reverse: (data) => [...data].reverse(),
-  sort: (data) => [...data].sort(compare),
+  reverse: (data) => data.map((_item, index) => data[data.length - 1 - index]),
+  sort: sorted,
   unique: (data) => [...new Set(data)],
   flatten: (data) => data.flat(),
 };
@@ -46,8 +46,7 @@ function compute(payload: unknown, context: HandlerContext): unknown {
   const fields = fieldsOf(payload);
   const { computation } = fields;
   const run = typeof computation === "string" ? computations[computation] : undefined;
-  if (run === undefined)
-    throw invalid(`computation must be one of ${Object.keys(computations).join(", ")}`);
+  if (run === undefined) throw invalid(`computation must be one of ${Object.keys(computations).join(", ")}`);
   return { computation, result: run(fields, context) };
 }
 
@@ -70,7 +69,8 @@ function primes(n: number): number[] {
   for (let candidate = 2; candidate <= n; candidate++) {
     if (isComposite[candidate] === 1) continue;
     found.push(candidate);
-    for (let multiple = candidate * candidate; multiple <= n; multiple += candidate) isComposite[multiple] = 1;
+    for (let multiple = candidate * candidate; multiple <= n; multiple += candidate)
+      isComposite[multiple] = 1;
   }
   return found;
 }
@@ -90,6 +90,12 @@ function countOf(value: unknown, most: number): number {
   if (!Number.isInteger(value) || (value as number) < 0 || (value as number) > most)
     throw invalid(`n must be an integer from 0 to ${String(most)}`);
   return value as number;
+}
+
+function sorted(data: readonly unknown[]): unknown[] {
+  const copy = [...data];
+  copy.sort(compare);
+  return copy;
 }
 
 /** Numbers by value, all else by text. */

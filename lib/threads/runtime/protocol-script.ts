@@ -71,6 +71,8 @@ export class ProtocolScript implements TaskRunner {
 }
 
 function transferListOf(transfer: unknown): readonly never[] {
-  const list = Array.isArray(transfer) ? transfer : (transfer as { transfer?: unknown } | undefined)?.transfer;
+  const list = Array.isArray(transfer)
+    ? transfer
+    : (transfer as { transfer?: unknown } | undefined)?.transfer;
   return Array.isArray(list) ? (list as never[]) : [];
 }

@@ -50,7 +50,7 @@ export class TaskLoop {
   }
 
   start(): void {
-    binding.attachThread(this.#setup.pool, this.#setup.slot, this.#takeTasks);
+    binding.NativeThreadPool.attach(this.#setup.pool, this.#setup.slot, this.#takeTasks);
     setImmediate(this.#takeTasks);
   }
 
@@ -98,7 +98,10 @@ export class TaskLoop {
   async #runPosted(key: number, fields: TaskMessage): Promise<void> {
     const { port, dependencyResults } = await this.#control.payloadOf(key);
     const payload = port === undefined ? null : receiveFrom(port);
-    this.#run(key, dependencyResults === undefined ? { ...fields, payload } : { ...fields, payload, dependencyResults });
+    this.#run(
+      key,
+      dependencyResults === undefined ? { ...fields, payload } : { ...fields, payload, dependencyResults },
+    );
     // The loop has ended meanwhile.
     if (!this.#isBusy) this.#takeTasks();
   }
@@ -115,20 +118,17 @@ export class TaskLoop {
       this.#fail(key, error);
       return;
     }
-    if (isThenable(result)) {
-      result.then(
-        (value) => {
-          this.#complete(key, value);
-          this.#takeTasks();
-        },
-        (error: unknown) => {
-          this.#fail(key, error);
-          this.#takeTasks();
-        },
-      );
-    } else {
-      this.#complete(key, result);
+    if (isThenable(result)) void this.#awaitResult(key, result);
+    else this.#complete(key, result);
+  }
+
+  async #awaitResult(key: number, result: PromiseLike<unknown>): Promise<void> {
+    try {
+      this.#complete(key, await result);
+    } catch (error) {
+      this.#fail(key, error);
     }
+    this.#takeTasks();
   }
 
   #complete(key: number, result: unknown): void {
@@ -200,5 +200,7 @@ function receiveFrom(port: MessagePort): unknown {
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+  return (
+    typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"
+  );
 }

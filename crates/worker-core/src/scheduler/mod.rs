@@ -4,6 +4,7 @@
 //! A slot asks for its next task ([`Scheduler::next_task`]) and runs one at a time. A slot may be a
 //! thread of this process or a remote worker; the scheduler only knows the lanes it serves.
 
+mod action;
 mod metrics;
 mod queue;
 mod retry;
@@ -15,6 +16,7 @@ use std::collections::{HashMap, VecDeque};
 use slab::Slab;
 
 pub use self::{
+    action::{Action, Cancellation, Failure, Next, Outcome, Policy, Retry, SlotLoad},
     metrics::{Metrics, Percentiles},
     queue::Order,
     retry::RetryPolicy,
@@ -28,172 +30,6 @@ use self::{
     slots::{Attempt, Slots},
     task::{Entry, NONE, Stage},
 };
-
-/// Rules that hold for all tasks. Times are in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Policy {
-    /// Order within a level and fairness key.
-    pub order: Order,
-    /// A task that has waited this long counts one priority level more; 0: never.
-    pub aging: f64,
-    /// When attempts are repeated.
-    pub retry: RetryPolicy,
-    /// Most tasks that may be pending.
-    pub max_pending: usize,
-    /// Run a task whose dependency failed, instead of failing it.
-    pub run_after_failed_dependency: bool,
-    /// A slot that has finished this many tasks is recycled when nothing is ready; 0: never.
-    pub recycle_when_idle_after: u32,
-    /// A slot that has finished this many tasks is recycled at once; 0: never.
-    pub recycle_after: u32,
-}
-
-/// Why an attempt failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// The task reported an error.
-    Error,
-    /// The attempt ran for too long.
-    Timeout,
-    /// The slot was lost.
-    Crash,
-}
-
-/// How an attempt ended, as its slot reports it. `R` is the embedder's result or error.
-#[derive(Debug)]
-pub enum Outcome<R> {
-    /// The task is done.
-    Completed(R),
-    /// The attempt failed.
-    Failed {
-        /// What the embedder says about the failure.
-        error: R,
-        /// The task must not be repeated.
-        is_final: bool,
-    },
-}
-
-/// An attempt that follows a failed one.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Retry {
-    /// Number of the retry, from 1.
-    pub attempt: u32,
-    /// Milliseconds until the task is ready again.
-    pub delay: f64,
-}
-
-/// What has happened. Times are in milliseconds.
-#[derive(Debug)]
-pub enum Action<R> {
-    /// A slot took a task.
-    Assigned {
-        /// The task.
-        task: TaskKey,
-        /// The slot that runs it.
-        slot: SlotId,
-        /// When.
-        at: f64,
-    },
-    /// A running task reported progress.
-    Progress {
-        /// The task.
-        task: TaskKey,
-        /// The slot that runs it.
-        slot: SlotId,
-        /// The latest value reported.
-        value: f64,
-    },
-    /// A task is done.
-    Completed {
-        /// The task.
-        task: TaskKey,
-        /// The slot that ran it.
-        slot: SlotId,
-        /// When.
-        at: f64,
-        /// What it returned.
-        result: R,
-    },
-    /// An attempt failed.
-    Failed {
-        /// The task.
-        task: TaskKey,
-        /// The slot that ran it.
-        slot: SlotId,
-        /// When.
-        at: f64,
-        /// Why.
-        failure: Failure,
-        /// What the task reported; absent after a timeout or a crash.
-        error: Option<R>,
-        /// The next attempt; absent: the task has failed for good.
-        retry: Option<Retry>,
-    },
-    /// A running task was cancelled.
-    Cancelled {
-        /// The task.
-        task: TaskKey,
-        /// The slot that ran it.
-        slot: SlotId,
-        /// When.
-        at: f64,
-    },
-    /// A task failed without an attempt, since a dependency did not complete.
-    DependencyFailed {
-        /// The task.
-        task: TaskKey,
-        /// The dependency; absent: one that had failed before the task was submitted.
-        dependency: Option<TaskKey>,
-    },
-    /// A slot has finished its share of tasks and takes no more.
-    Recycle {
-        /// The slot.
-        slot: SlotId,
-    },
-}
-
-/// How the slots of some lanes are used.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct SlotLoad {
-    /// Slots that are not retired.
-    pub live: usize,
-    /// Those with a task.
-    pub busy: usize,
-    /// The slot that has been without a task for the longest time, and since when.
-    pub longest_idle: Option<(SlotId, f64)>,
-}
-
-/// What came of a request to cancel a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cancellation {
-    /// The task was pending and is cancelled.
-    Cancelled,
-    /// The task runs on this slot. It is cancelled unless it completes: when it reports an error,
-    /// or when the slot is lost.
-    Running(SlotId),
-    /// The task has its outcome already, or there is no such task.
-    TooLate,
-}
-
-/// What a slot gets when it asks for a task.
-#[derive(Debug)]
-pub enum Next<'a, P> {
-    /// Run this task.
-    Run {
-        /// The task.
-        task: TaskKey,
-        /// Retries so far.
-        retry_count: u32,
-        /// Milliseconds the attempt may run; infinite: no limit.
-        timeout: f64,
-        /// What the embedder attached to the task.
-        payload: &'a P,
-    },
-    /// Nothing now. The slot is waiting; [`Scheduler::slots_to_wake`] will name it.
-    Wait,
-    /// The slot gets no further task.
-    Stop,
-}
 
 /// The tasks and slots of one pool. `P` is attached to tasks, `R` is a result or an error.
 pub struct Scheduler<P, R> {
@@ -328,6 +164,9 @@ impl<P, R> Scheduler<P, R> {
         self.release_delayed(now);
         let Some(slot) = self.slots.get_mut(id) else { return Next::Stop };
         slot.is_waiting = false;
+        if !std::mem::replace(&mut slot.is_started, true) {
+            slot.idle_since = now;
+        }
         if slot.is_retired || slot.attempt.is_some() {
             return Next::Stop;
         }
@@ -513,7 +352,9 @@ impl<P, R> Scheduler<P, R> {
             load.live += 1;
             if slot.attempt.is_some() {
                 load.busy += 1;
-            } else if load.longest_idle.is_none_or(|(_, since)| slot.idle_since < since) {
+            } else if slot.is_started
+                && load.longest_idle.is_none_or(|(_, since)| slot.idle_since < since)
+            {
                 load.longest_idle = Some((id, slot.idle_since));
             }
         }
@@ -545,8 +386,8 @@ impl<P, R> Scheduler<P, R> {
         let candidates = served
             .filter(|(index, _)| lanes.contains(Lane(*index as u8)))
             .filter_map(|(lane, queue)| Some((lane, queue.peek(&self.tasks, &rules, now)?)));
-        let best = candidates
-            .reduce(|best, other| if other.1.precedes(&best.1) { other } else { best });
+        let best =
+            candidates.reduce(|best, other| if other.1.precedes(&best.1) { other } else { best });
         best.map(|(lane, candidate)| (lane, candidate.key))
     }
 
@@ -617,14 +458,7 @@ impl<P, R> Scheduler<P, R> {
         self.pending -= 1;
     }
 
-    fn fail(
-        &mut self,
-        task: TaskKey,
-        slot: SlotId,
-        failure: Failure,
-        error: Option<R>,
-        now: f64,
-    ) {
+    fn fail(&mut self, task: TaskKey, slot: SlotId, failure: Failure, error: Option<R>, now: f64) {
         let policy = self.policy.retry;
         let is_repeated = match failure {
             Failure::Error => policy.on_error,

@@ -36,13 +36,15 @@ pub(super) struct Attempt {
 pub(super) struct Slot {
     pub(super) lanes: Lanes,
     pub(super) attempt: Option<Attempt>,
+    /// Has asked for a task.
+    pub(super) is_started: bool,
     /// Asked for a task and got none.
     pub(super) is_waiting: bool,
     /// Gets no further task.
     pub(super) is_retired: bool,
     /// Tasks that the slot has finished.
     pub(super) finished: u32,
-    /// When the slot was last busy, or added.
+    /// When the slot was last busy, or started.
     pub(super) idle_since: f64,
     /// Progress that the embedder has not been told yet.
     pub(super) progress: Option<f64>,
@@ -62,6 +64,7 @@ impl Slots {
         let slot = Slot {
             lanes,
             attempt: None,
+            is_started: false,
             is_waiting: false,
             is_retired: false,
             finished: 0,
@@ -78,7 +81,8 @@ impl Slots {
     }
 
     pub(super) fn remove(&mut self, id: SlotId) -> Option<Slot> {
-        let place = self.table.iter().find_map(|(place, (own, _))| (*own == id).then_some(place))?;
+        let place =
+            self.table.iter().find_map(|(place, (own, _))| (*own == id).then_some(place))?;
         self.table.try_remove(place).map(|(_, slot)| slot)
     }
 
