@@ -104,7 +104,7 @@ export declare function safeCompare(left: string, right: string): boolean;
 // The functions of a thread pool. `pool` is `NativeThreadPool.number`, `slot` is what `addSlot` returned, `task` is what
 // `submitTask` returned. The places of the arrays, and kinds of values, stand in lib/threads/native.ts.
 
-/** Takes a task in; returns its key, or -1 if the queue is full. The first number gets the count of pending tasks. */
+/** Takes a task in; returns its key, or -1 if the queue is full. */
 export declare function submitTask(
   pool: number,
   numbers: Float64Array,

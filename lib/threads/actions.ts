@@ -7,7 +7,10 @@ import { ownError } from "./own-error.js";
 import { settle } from "./settlement.js";
 import { Task } from "./task.js";
 import { taskError } from "./task-error.js";
-import type { PoolThread, WorkerRecord } from "./pool-thread.js";
+import { nativeResult } from "./native-tasks.js";
+import { NativeWorkers } from "./native-workers.js";
+import type { PoolThread } from "./pool-thread.js";
+import type { WorkerRecord } from "./worker-record.js";
 import { crashError, type ThreadGroup } from "./thread-group.js";
 
 /** Actions of one batch. */
@@ -21,12 +24,27 @@ export interface ActionsHost {
   cancellationError(task: Task): Error;
 }
 
+/** A value that belongs to an action. */
+interface ActionBody {
+  readonly kind: BodyKind;
+  content: string | Uint8Array | undefined;
+  /** Of a native task's result. */
+  data: Uint8Array | undefined;
+}
+
+/** What runs a task: a thread of the pool, or (without one) a native thread. */
+interface Runner {
+  readonly thread: PoolThread | undefined;
+  readonly info: WorkerRecord;
+}
+
 /** Does what the native scheduler has decided: updates tasks and workers, calls callbacks, emits events. */
 export class Actions {
   readonly #context: ManagerContext;
   readonly #threads: ThreadGroup;
   readonly #host: ActionsHost;
   readonly #records = new Float64Array(1 + BATCH * Action.Length);
+  readonly #nativeWorkers = new NativeWorkers();
   #isProcessing = false;
   /** What a time on the native clock is more than now. */
   #clockSkew = 0;
@@ -60,10 +78,11 @@ export class Actions {
     for (let index = 0; index < count; index++) {
       const at = 1 + index * Action.Length;
       const kind = records[at + Action.Body] as BodyKind;
-      const hasBody = kind === BodyKind.Text || kind === BodyKind.Bytes;
-      const content = hasBody ? bodies?.[nextBody++] : undefined;
+      const body: ActionBody = { kind, content: undefined, data: undefined };
+      if (kind !== BodyKind.Nothing && kind !== BodyKind.Posted) body.content = bodies?.[nextBody++];
+      if (kind === BodyKind.Native) body.data = bodies?.[nextBody++] as Uint8Array | undefined;
       try {
-        this.#perform(at, kind, content);
+        this.#perform(at, body);
       } catch (error) {
         this.#context.report({ type: "internal", error: ownError(error) });
       }
@@ -71,10 +90,11 @@ export class Actions {
     return count > 0;
   }
 
-  #perform(at: number, bodyKind: BodyKind, content: string | Uint8Array | undefined): void {
+  #perform(at: number, body: ActionBody): void {
     const records = this.#records;
     const kind = records[at + Action.Kind] as ActionKind;
-    const thread = this.#threads.bySlot(records[at + Action.Slot] ?? -1);
+    const slot = records[at + Action.Slot] ?? -1;
+    const thread = this.#threads.bySlot(slot);
     if (kind === ActionKind.Recycle) {
       if (thread !== undefined) this.#threads.recycle(thread, "tasks");
       return;
@@ -85,33 +105,35 @@ export class Actions {
       this.#dependencyFailed(task, records[at + Action.Detail] ?? -1);
       return;
     }
-    if (thread === undefined) return;
+    const runner: Runner = { thread, info: thread?.info ?? this.#nativeWorkers.of(slot) };
     const time = records[at + Action.At] ?? 0;
     switch (kind) {
       case ActionKind.Assigned:
-        this.#assigned(task, thread, this.#date(time));
+        this.#assigned(task, runner, this.#date(time));
         break;
       case ActionKind.Progress:
         task.progress = time;
-        this.#context.notify("taskProgress", { task, worker: thread.info, progress: time });
+        this.#context.notify("taskProgress", { task, worker: runner.info, progress: time });
         break;
       case ActionKind.Completed:
-        this.#completed(task, thread, this.#date(time), bodyKind, content);
+        this.#completed(task, runner, this.#date(time), body);
         break;
       case ActionKind.Cancelled:
-        this.#cancelled(task, thread, this.#date(time));
+        this.#cancelled(task, runner, this.#date(time));
         break;
       case ActionKind.Failed:
-        this.#failed(task, thread, at, content);
+        this.#failed(task, runner, at, body.content);
     }
+    // A native task that is ended takes its slot with it.
+    const isLost = kind === ActionKind.Cancelled || records[at + Action.Failure] === FailureKind.Timeout;
+    if (thread === undefined && isLost) this.#nativeWorkers.forget(slot);
   }
 
   #date(steady: number): number {
     return Math.round(steady + this.#clockSkew);
   }
 
-  #assigned(task: Task, thread: PoolThread, at: number): void {
-    const { info } = thread;
+  #assigned(task: Task, { thread, info }: Runner, at: number): void {
     task.assignedAt = Math.max(at, task.createdAt);
     task.workerId = info.id;
     info.currentTask = task.id;
@@ -123,51 +145,47 @@ export class Actions {
     task.status = TaskStatus.RUNNING;
     task.startedAt = task.assignedAt;
     const extras = Task.extrasOf(task);
-    if (extras !== undefined && (extras.posted !== undefined || extras.passDependencyResults))
+    if (
+      thread !== undefined &&
+      extras !== undefined &&
+      (extras.posted !== undefined || extras.passDependencyResults)
+    )
       this.#host.postPayload(task, thread);
   }
 
-  #completed(
-    task: Task,
-    thread: PoolThread,
-    at: number,
-    kind: BodyKind,
-    content: string | Uint8Array | undefined,
-  ): void {
-    const { info } = thread;
+  #completed(task: Task, { thread, info }: Runner, at: number, body: ActionBody): void {
     info.tasksCompleted++;
     release(info);
-    const result = kind === BodyKind.Posted ? thread.postedResult(Task.keyOf(task)) : read(kind, content);
     settle(this.#context, task, {
       status: TaskStatus.COMPLETED,
       at,
-      result,
-      bytes: content?.length ?? 0,
+      result: resultOf(task, thread, body),
+      bytes: (body.content?.length ?? 0) + (body.data?.length ?? 0),
       worker: info,
     });
     this.#recycleIfNeeded(thread);
   }
 
-  #cancelled(task: Task, thread: PoolThread, at: number): void {
-    release(thread.info);
+  #cancelled(task: Task, { thread, info }: Runner, at: number): void {
+    release(info);
     const error = this.#host.cancellationError(task);
-    settle(this.#context, task, { status: TaskStatus.CANCELLED, at, error, worker: thread.info });
+    settle(this.#context, task, { status: TaskStatus.CANCELLED, at, error, worker: info });
     this.#recycleIfNeeded(thread);
   }
 
-  #failed(task: Task, thread: PoolThread, at: number, content: string | Uint8Array | undefined): void {
+  #failed(task: Task, runner: Runner, at: number, content: string | Uint8Array | undefined): void {
     const records = this.#records;
     const failure = records[at + Action.Failure] as FailureKind;
     const delay = records[at + Action.Detail] ?? -1;
     const attempt = records[at + Action.Attempt] ?? 0;
     const time = this.#date(records[at + Action.At] ?? 0);
-    const { info } = thread;
+    const { thread, info } = runner;
     info.tasksFailed++;
     release(info);
     const isTimeout = failure === FailureKind.Timeout;
-    const error = failureError(failure, task, thread, content);
+    const error = failureError(failure, task, runner, content);
     // The thread goes on with what has taken too long, so it has to go.
-    if (isTimeout) this.#threads.replace(thread);
+    if (isTimeout && thread !== undefined) this.#threads.replace(thread);
     if (attempt === 0) {
       const status = isTimeout ? TaskStatus.TIMEOUT : TaskStatus.FAILED;
       settle(this.#context, task, { status, at: time, error, worker: info });
@@ -190,8 +208,19 @@ export class Actions {
     settle(this.#context, task, { status: TaskStatus.FAILED, at: Date.now(), error, worker: undefined });
   }
 
-  #recycleIfNeeded(thread: PoolThread): void {
-    if (thread.isOverMemory) this.#threads.recycle(thread, "memory");
+  #recycleIfNeeded(thread: PoolThread | undefined): void {
+    if (thread?.isOverMemory === true) this.#threads.recycle(thread, "memory");
+  }
+}
+
+function resultOf(task: Task, thread: PoolThread | undefined, { kind, content, data }: ActionBody): unknown {
+  switch (kind) {
+    case BodyKind.Posted:
+      return thread?.postedResult(Task.keyOf(task));
+    case BodyKind.Native:
+      return nativeResult(task, content as string, data);
+    default:
+      return read(kind, content);
   }
 }
 
@@ -204,10 +233,10 @@ function release(info: WorkerRecord): void {
 function failureError(
   failure: FailureKind,
   task: Task,
-  thread: PoolThread,
+  { thread, info }: Runner,
   content: string | Uint8Array | undefined,
 ): Error {
-  const workerId = thread.info.id;
+  const workerId = info.id;
   switch (failure) {
     case FailureKind.Timeout:
       return new WorkerError(
@@ -217,7 +246,7 @@ function failureError(
         task.id,
       );
     case FailureKind.Crash:
-      return crashError(thread, task.id);
+      return crashError(info, thread?.exit, task.id);
     case FailureKind.Error:
       return taskError(content, task.id, workerId);
   }

@@ -377,6 +377,8 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
       const thread = this.#threads.bySlot(outcome);
       const grace = isForced ? 0 : this.#context.config.cancelGracePeriod;
       if (thread !== undefined) await this.#endAttempt(task, thread, grace, error.message);
+      // A native task ends at its next look whether it should.
+      else binding.loseSlot(this.#context.pool, outcome);
     }
     this.#actions.process();
     if (!isSettled(task))

@@ -16,6 +16,8 @@ export const enum BodyKind {
   Bytes,
   /** As a message of its own, since it cannot be written down. */
   Posted,
+  /** To a native thread as data, and from there as fields and data. */
+  Native,
 }
 
 /** How an attempt ended. */
@@ -26,10 +28,14 @@ export const enum OutcomeKind {
   FailedForGood,
 }
 
-/** What a thread can run; a bit each. */
-export const enum Lanes {
-  Script = 1,
+/** Tasks of one lane run on the same kind of thread. */
+export const enum Lane {
+  Script,
+  Native,
 }
+
+/** What a thread of the pool runs; a bit for each lane. */
+export const SCRIPT_LANES = 1 << Lane.Script;
 
 /** Places of the numbers of a submission. */
 export const enum Submission {
@@ -44,9 +50,6 @@ export const enum Submission {
   HasFailedDependency,
   Length,
 }
-
-/** After a submission, the first place is the count of pending tasks. */
-export const PENDING_AFTER_SUBMISSION = 0;
 
 /** Places of the numbers of a task that a thread has taken. */
 export const enum Taken {

@@ -5,31 +5,11 @@ import { WorkerState, WorkerTaskType } from "./enums.js";
 import { ownError } from "./own-error.js";
 import type { FromThread, ThreadSetup, ToThread } from "./runtime/messages.js";
 import type { ThreadModules } from "./script-url.js";
-import type { WorkerInfo } from "./types.js";
+import { WorkerRecord } from "./worker-record.js";
 
 const MIB = 1024 * 1024;
 
 const bootstrap = join(__dirname, "runtime", "bootstrap.js");
-
-/** What is told of a worker; the user sees it as {@link WorkerInfo}. */
-export class WorkerRecord implements WorkerInfo {
-  readonly id: string;
-  state = WorkerState.IDLE;
-  currentTask: string | null = null;
-  tasksCompleted = 0;
-  tasksFailed = 0;
-  isHealthy = true;
-  online = false;
-  threadId = -1;
-  readonly createdAt = Date.now();
-  lastHeartbeat = 0;
-  memoryUsed = 0;
-  cpuUtilization = 0;
-
-  constructor(id: string) {
-    this.id = id;
-  }
-}
 
 /** What a thread tells its owner. */
 export interface ThreadEvents {

@@ -3,11 +3,19 @@ import { written, type Body } from "./body.js";
 import type { ManagerContext } from "./context.js";
 import { TaskStatus } from "./enums.js";
 import { ValidationError, WorkerError } from "./errors.js";
-import { binding, BodyKind, PENDING_AFTER_SUBMISSION, Submission } from "./native.js";
+import { binding, BodyKind, Lane, Submission } from "./native.js";
+import { isNativeTask, nativeTask } from "./native-tasks.js";
 import { ownError } from "./own-error.js";
 import type { PoolThread } from "./pool-thread.js";
 import { isSettled, Task, type PostedPayload, type TaskExtras } from "./task.js";
 import type { CheckedTask } from "./task-options.js";
+
+interface Dependencies {
+  /** Of those that are not settled. */
+  readonly keys: Float64Array | undefined;
+  /** One of them did not complete. */
+  readonly hasFailed: boolean;
+}
 
 interface Waiting {
   readonly checked: CheckedTask;
@@ -16,9 +24,6 @@ interface Waiting {
   reject(error: Error): void;
 }
 
-/** Where a lane starts: tasks that run on threads. */
-const SCRIPT_LANE = 0;
-
 /** Takes tasks in. */
 export class Submissions {
   readonly #context: ManagerContext;
@@ -26,8 +31,6 @@ export class Submissions {
   readonly #numbers = new Float64Array(Submission.Length);
   readonly #waiting: Waiting[] = [];
   #count = 0;
-  /** Pending tasks when the last task was taken in. */
-  pendingAfterLast = 0;
 
   constructor(context: ManagerContext, cancel: (task: Task, reason: unknown) => void) {
     this.#context = context;
@@ -85,12 +88,14 @@ export class Submissions {
     this.#checkId(options.id);
     if (options.signal?.aborted === true) throw cancelled(options.id, options.signal.reason);
     const dependencies = this.#dependencies(checked.dependencies);
+    if (isNativeTask(checked.type, this.#context.config))
+      return this.#addNative(checked, payload ?? null, dependencies);
     // Objects that are moved cannot be moved back.
     if (options.transferList !== undefined && this.#isFull()) return undefined;
     const { body, posted } = this.#payloadBody(payload ?? null, options.transferList);
     const { id, number } = this.#nextId(options.id);
     const extra = this.#extraFields(checked, posted);
-    this.#fillNumbers(checked, number, posted, dependencies.hasFailed);
+    this.#fillNumbers(Lane.Script, checked, number, posted, dependencies.hasFailed);
     const key = binding.submitTask(
       this.#context.pool,
       this.#numbers,
@@ -104,10 +109,23 @@ export class Submissions {
       return undefined;
     }
     this.#count = number;
-    this.pendingAfterLast = this.#numbers[PENDING_AFTER_SUBMISSION] ?? 0;
-    const task = this.#record(checked, payload ?? null, id, posted);
+    return this.#added(this.#record(checked, payload ?? null, id, posted), key, options.signal, posted);
+  }
+
+  /** Takes a task in that runs in Rust. */
+  #addNative(checked: CheckedTask, payload: unknown, { keys, hasFailed }: Dependencies): Task | undefined {
+    const { request, data } = nativeTask(checked.type, payload);
+    const { id, number } = this.#nextId(checked.options.id);
+    this.#fillNumbers(Lane.Native, checked, number, undefined, hasFailed);
+    const key = binding.submitTask(this.#context.pool, this.#numbers, BodyKind.Native, data, request, keys);
+    if (key === undefined || key < 0) return undefined;
+    this.#count = number;
+    return this.#added(this.#record(checked, payload, id, undefined), key, checked.options.signal, undefined);
+  }
+
+  #added(task: Task, key: number, signal: AbortSignal | undefined, posted: PostedPayload | undefined): Task {
     this.#context.tasks.add(task, key);
-    this.#followSignal(task, options.signal, posted);
+    this.#followSignal(task, signal, posted);
     this.#context.requestPass();
     this.#context.notify("taskSubmitted", task);
     return task;
@@ -152,7 +170,7 @@ export class Submissions {
   }
 
   /** Keys of the dependencies that are not settled. */
-  #dependencies(ids: readonly string[]): { keys: Float64Array | undefined; hasFailed: boolean } {
+  #dependencies(ids: readonly string[]): Dependencies {
     if (ids.length === 0) return { keys: undefined, hasFailed: false };
     const keys: number[] = [];
     let hasFailed = false;
@@ -212,13 +230,14 @@ export class Submissions {
   }
 
   #fillNumbers(
+    lane: Lane,
     checked: CheckedTask,
     number: number,
     posted: PostedPayload | undefined,
     hasFailedDependency: boolean,
   ): void {
     const numbers = this.#numbers;
-    numbers[Submission.Lane] = SCRIPT_LANE;
+    numbers[Submission.Lane] = lane;
     numbers[Submission.Priority] = checked.priority - 1;
     numbers[Submission.Timeout] = checked.timeout;
     numbers[Submission.MaxRetries] = posted?.isSingleUse === true ? 0 : checked.maxRetries;

@@ -1,9 +1,10 @@
 import type { ManagerContext } from "./context.js";
 import { WorkerState } from "./enums.js";
 import { WorkerError } from "./errors.js";
-import { binding, Lanes } from "./native.js";
+import { binding, SCRIPT_LANES } from "./native.js";
 import { ownError } from "./own-error.js";
-import { PoolThread, type ThreadEvents, type WorkerRecord } from "./pool-thread.js";
+import { PoolThread, type ThreadEvents } from "./pool-thread.js";
+import type { WorkerRecord } from "./worker-record.js";
 import { modulesOf, type ThreadModules } from "./script-url.js";
 
 const FIRST_RETRY_MS = 100;
@@ -92,7 +93,7 @@ export class ThreadGroup implements ThreadEvents {
   /** Starts a thread. */
   start(index = this.#freeIndex()): void {
     const { pool, config } = this.#context;
-    const slot = binding.addSlot(pool, Lanes.Script) ?? 0;
+    const slot = binding.addSlot(pool, SCRIPT_LANES) ?? 0;
     const place = { id: `worker-${String(this.#nextId)}`, slot, index, pool };
     try {
       const thread = new PoolThread(place, config, this.#modules, this);
@@ -196,7 +197,8 @@ export class ThreadGroup implements ThreadEvents {
     const hasServed = wasOnline && info.tasksCompleted + info.tasksFailed > 0;
     info.online = false;
     if (wasOnline) {
-      if (!isExpected) this.#context.notify("workerError", { worker: info, error: crashError(thread) });
+      if (!isExpected)
+        this.#context.notify("workerError", { worker: info, error: crashError(info, thread.exit) });
       this.#context.notify("workerExited", { worker: info, exitCode });
       this.#context.notify("workerTerminated", info);
     }
@@ -244,9 +246,8 @@ export class ThreadGroup implements ThreadEvents {
   }
 }
 
-/** What a task that ran on a thread when it ended fails with. */
-export function crashError(thread: PoolThread, taskId?: string): WorkerError {
-  const { exit, info } = thread;
+/** What a task fails with that ran on a worker when the worker ended. */
+export function crashError(info: WorkerRecord, exit: PoolThread["exit"], taskId?: string): WorkerError {
   const code = String(exit?.code ?? 1);
   const cause = exit?.error;
   const message =

@@ -309,6 +309,32 @@ impl Call {
         (status == sys::Status::napi_ok).then_some(result)
     }
 
+    /// A Buffer that takes these bytes over.
+    pub(super) fn owned_buffer(&self, bytes: Vec<u8>) -> Option<Value> {
+        unsafe extern "C" fn let_go(_: sys::napi_env, _: *mut c_void, hint: *mut c_void) {
+            // SAFETY: the vector given away below; Node calls this once.
+            drop(unsafe { Box::from_raw(hint.cast::<Vec<u8>>()) });
+        }
+        // An empty vector has no memory that could be shown.
+        if bytes.is_empty() {
+            return self.buffer(&bytes);
+        }
+        let mut bytes = Box::new(bytes);
+        let (data, len) = (bytes.as_mut_ptr().cast(), bytes.len());
+        let hint: *mut c_void = Box::into_raw(bytes).cast();
+        let mut result = ptr::null_mut();
+        // SAFETY: the memory lives until `let_go`, and nothing else has a hold of it.
+        let status = unsafe {
+            sys::napi_create_external_buffer(self.env, len, data, Some(let_go), hint, &mut result)
+        };
+        if status == sys::Status::napi_ok {
+            return Some(result);
+        }
+        // SAFETY: refused, so the vector is still ours.
+        let bytes = unsafe { Box::from_raw(hint.cast::<Vec<u8>>()) };
+        self.buffer(&bytes)
+    }
+
     /// An array of these values; a missing one is undefined.
     pub(super) fn array_of(&self, values: impl Iterator<Item = Option<Value>>) -> Option<Value> {
         let mut array = ptr::null_mut();

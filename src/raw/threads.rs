@@ -44,6 +44,7 @@ fn body(call: &Call, kind: usize) -> Option<Body> {
         0 => Some(Body::Nothing),
         1 => call.string(kind + 1).map(|text| Body::Text(text.into_bytes().into())),
         2 => call.with_bytes(kind + 1, |bytes| Body::Bytes((&*bytes).into())),
+        4 => call.with_bytes(kind + 1, |bytes| Body::Data((&*bytes).into())),
         _ => Some(Body::Posted),
     }
 }
@@ -71,7 +72,7 @@ pub(super) fn submit(call: &Call) -> Option<Value> {
         else {
             return None;
         };
-        let (key, pending) = pool.submit(TaskSpec {
+        pool.submit(TaskSpec {
             lane: Lane(lane as u8),
             priority: Priority::new(priority as u8),
             fairness_key: fairness as u32,
@@ -81,11 +82,7 @@ pub(super) fn submit(call: &Call) -> Option<Value> {
             dependencies: dependencies.unwrap_or_default(),
             has_failed_dependency: failed != 0.0,
             payload: TaskPayload { number, task_type: task_type as u8, body: payload, extra },
-        });
-        if let Some(place) = numbers.first_mut() {
-            *place = pending as f64;
-        }
-        key
+        })
     })?;
     call.number(key.map_or(NONE, |key| key.0.into()))
 }
@@ -193,7 +190,8 @@ pub(super) fn metrics(call: &Call) -> Option<Value> {
 }
 
 /// Arguments: pool, records. The first place gets the number of records behind it. The result is an
-/// array of the bodies of those records that have one; undefined: none has.
+/// array of the bodies of those records that have one (two for fields: fields and data); undefined: none
+/// has.
 pub(super) fn take_actions(call: &Call) -> Option<Value> {
     let pool = pool_of(call)?;
     let mut bodies = Vec::new();
@@ -218,10 +216,19 @@ pub(super) fn take_actions(call: &Call) -> Option<Value> {
         *count = taken as f64;
     })?;
     if bodies.is_empty() {
-        None
-    } else {
-        call.array_of(bodies.iter().map(|body| value(call, body)))
+        return None;
     }
+    let mut values = Vec::with_capacity(bodies.len());
+    for body in bodies {
+        match body {
+            Body::Fields(fields, data) => {
+                values.push(call.utf8(&fields));
+                values.push(data.and_then(|data| call.owned_buffer(data)));
+            }
+            body => values.push(value(call, &body)),
+        }
+    }
+    call.array_of(values.into_iter())
 }
 
 fn describe(action: Action<Body>) -> ([f64; RECORD], Body) {
@@ -326,7 +333,7 @@ pub(super) fn report_progress(call: &Call) -> Option<Value> {
 
 fn value(call: &Call, body: &Body) -> Option<Value> {
     match body {
-        Body::Nothing | Body::Posted => None,
+        Body::Nothing | Body::Posted | Body::Data(_) | Body::Fields(..) => None,
         Body::Text(text) => call.utf8(str::from_utf8(text).ok()?),
         Body::Bytes(bytes) => call.buffer(bytes),
     }

@@ -1,5 +1,6 @@
 //! The cold part of a thread pool's surface: construct, configure, close.
 
+mod native_slot;
 pub(crate) mod pool;
 
 use std::sync::Arc;

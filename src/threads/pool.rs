@@ -2,11 +2,15 @@
 
 use std::{
     collections::HashMap,
+    num::NonZero,
     sync::{
         Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    thread,
 };
+
+use worker_handlers::Control;
 
 use worker_server::core::{
     scaling::{Decision, Load, ScalingPolicy, decide},
@@ -16,10 +20,13 @@ use worker_server::core::{
     },
 };
 
+use super::native_slot;
 use crate::{callbacks::Waker, steady};
 
 /// Tasks that run in JavaScript on a thread of the pool.
 pub(crate) const SCRIPT_LANE: Lane = Lane(0);
+/// Tasks that run in Rust, on threads of the runtime.
+const NATIVE_LANE: Lane = Lane(1);
 
 /// Milliseconds by which a timer may end too early.
 const TIMER_SLACK: f64 = 2.0;
@@ -34,6 +41,10 @@ pub(crate) enum Body {
     Text(Box<[u8]>),
     /// Written by `v8.serialize`.
     Bytes(Box<[u8]>),
+    /// The data of a task that runs on a native thread.
+    Data(Arc<[u8]>),
+    /// The result of such a task: its fields as JSON, and its data.
+    Fields(Box<str>, Option<Vec<u8>>),
     /// Sent with `postMessage`, since it cannot be written down.
     Posted,
 }
@@ -46,12 +57,15 @@ impl Body {
             Self::Text(_) => 1,
             Self::Bytes(_) => 2,
             Self::Posted => 3,
+            Self::Data(_) | Self::Fields(..) => 4,
         }
     }
 
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Text(bytes) | Self::Bytes(bytes) => bytes.len(),
+            Self::Data(bytes) => bytes.len(),
+            Self::Fields(fields, data) => fields.len() + data.as_ref().map_or(0, Vec::len),
             Self::Nothing | Self::Posted => 0,
         }
     }
@@ -74,12 +88,16 @@ struct Inner {
     last_scale_up: f64,
     last_scaling: f64,
     wakers: HashMap<SlotId, Arc<Waker>>,
+    /// Slots that run tasks in Rust, and what ends their tasks.
+    native: HashMap<SlotId, Arc<Control>>,
     /// What the pool's clock is ahead of the monotonic one, in milliseconds.
     ahead: f64,
 }
 
 /// A pool that its owner and its threads share.
 pub(crate) struct Pool {
+    /// Others know it by this.
+    number: u32,
     inner: Mutex<Inner>,
     owner: Arc<Waker>,
     /// The owner has been woken and has not looked yet.
@@ -97,7 +115,7 @@ pub(crate) enum ScalingStep {
 }
 
 impl Pool {
-    fn new(policy: Policy, scaling: ScalingPolicy, owner: Arc<Waker>) -> Self {
+    fn new(number: u32, policy: Policy, scaling: ScalingPolicy, owner: Arc<Waker>) -> Self {
         let now = steady::now();
         let inner = Inner {
             scheduler: Scheduler::new(policy, now, now.to_bits()),
@@ -105,9 +123,11 @@ impl Pool {
             last_scale_up: f64::NEG_INFINITY,
             last_scaling: now,
             wakers: HashMap::new(),
+            native: HashMap::new(),
             ahead: 0.0,
         };
         Self {
+            number,
             inner: Mutex::new(inner),
             owner,
             is_owner_woken: AtomicBool::new(false),
@@ -129,23 +149,25 @@ impl Pool {
         self.announces_assignments.store(announces, Ordering::Relaxed);
     }
 
-    /// The task's key, if there is room for it, and the number of pending tasks.
-    pub(crate) fn submit(&self, spec: TaskSpec<TaskPayload>) -> (Option<TaskKey>, usize) {
+    /// The task's key; `None`: the queue is full.
+    pub(crate) fn submit(&self, spec: TaskSpec<TaskPayload>) -> Option<TaskKey> {
         let mut inner = self.lock();
         let now = inner.now();
-        let key = inner.scheduler.submit(spec, now);
-        (key, inner.scheduler.pending())
+        if spec.lane == NATIVE_LANE && inner.native.is_empty() {
+            self.add_native_slots(&mut inner);
+        }
+        inner.scheduler.submit(spec, now)
     }
 
     /// Has waiting slots ask for the tasks that are ready.
     pub(crate) fn wake_slots(&self) {
-        self.lock().wake_slots();
+        self.lock().wake_slots(self.number);
     }
 
     pub(crate) fn add_slot(&self, lanes: Lanes) -> SlotId {
         let mut inner = self.lock();
         let now = inner.now();
-        inner.scheduler.add_slot(lanes, now)
+        inner.scheduler.add_slot(lanes, true, now)
     }
 
     pub(crate) fn attach(&self, slot: SlotId, waker: Arc<Waker>) {
@@ -161,6 +183,7 @@ impl Pool {
         let now = inner.now();
         inner.wakers.remove(&slot);
         inner.scheduler.lose_slot(slot, now);
+        self.replace_lost_native_slots(&mut inner);
         self.wake_owner_if_needed(&inner);
     }
 
@@ -183,7 +206,7 @@ impl Pool {
     pub(crate) fn set_paused(&self, is_paused: bool) {
         let mut inner = self.lock();
         inner.scheduler.set_paused(is_paused);
-        inner.wake_slots();
+        inner.wake_slots(self.number);
     }
 
     /// What the pool's clock shows, in milliseconds.
@@ -203,7 +226,8 @@ impl Pool {
         }
         let now = inner.now();
         inner.scheduler.advance(now);
-        inner.wake_slots();
+        self.replace_lost_native_slots(&mut inner);
+        inner.wake_slots(self.number);
         self.wake_owner_if_needed(&inner);
         inner.scheduler.next_advance(now) - now
     }
@@ -303,7 +327,7 @@ impl Pool {
         let now = inner.now();
         let is_accepted = inner.scheduler.finish(slot, task, outcome, now);
         if is_accepted {
-            inner.wake_slots();
+            inner.wake_slots(self.number);
             self.wake_owner_if_needed(&inner);
         }
         is_accepted
@@ -316,6 +340,43 @@ impl Pool {
             self.wake_owner_if_needed(&inner);
         }
         is_accepted
+    }
+
+    /// The slot's next task gets a new control, by which it can be ended.
+    pub(crate) fn renew_control(&self, slot: SlotId) -> Option<Arc<Control>> {
+        let mut inner = self.lock();
+        let control = inner.native.get_mut(&slot)?;
+        *control = Arc::default();
+        Some(Arc::clone(control))
+    }
+
+    /// As many as there are processors, but no more than there may be threads.
+    fn add_native_slots(&self, inner: &mut Inner) {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        for _ in 0..processors.min(inner.scaling.max) {
+            self.add_native_slot(inner);
+        }
+    }
+
+    fn add_native_slot(&self, inner: &mut Inner) {
+        let now = inner.now();
+        let slot = inner.scheduler.add_slot(Lanes::only(NATIVE_LANE), false, now);
+        inner.native.insert(slot, Arc::default());
+        native_slot::start(self.number, slot);
+    }
+
+    /// A task that was cancelled or ran for too long ends at its next look at its control; another
+    /// slot takes the place of its slot.
+    fn replace_lost_native_slots(&self, inner: &mut Inner) {
+        let Inner { native, scheduler, .. } = inner;
+        let lost: Vec<SlotId> =
+            native.keys().copied().filter(|slot| !scheduler.has_slot(*slot)).collect();
+        for slot in lost {
+            if let Some(control) = inner.native.remove(&slot) {
+                control.cancel();
+            }
+            self.add_native_slot(inner);
+        }
     }
 
     /// Under the lock, so that no action is added between the look and the call.
@@ -335,11 +396,13 @@ impl Inner {
         steady::now() + self.ahead
     }
 
-    fn wake_slots(&mut self) {
-        let Self { scheduler, wakers, .. } = self;
+    fn wake_slots(&mut self, pool: u32) {
+        let Self { scheduler, wakers, native, .. } = self;
         scheduler.slots_to_wake(|slot| {
             if let Some(waker) = wakers.get(&slot) {
                 waker.wake();
+            } else if native.contains_key(&slot) {
+                native_slot::start(pool, slot);
             }
         });
     }
@@ -355,7 +418,7 @@ fn pools() -> MutexGuard<'static, HashMap<u32, Arc<Pool>>> {
 /// Adds a pool and gives it a number. Threads find their pool by it.
 pub(crate) fn add(policy: Policy, scaling: ScalingPolicy, owner: Arc<Waker>) -> u32 {
     let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
-    pools().insert(number, Arc::new(Pool::new(policy, scaling, owner)));
+    pools().insert(number, Arc::new(Pool::new(number, policy, scaling, owner)));
     number
 }
 

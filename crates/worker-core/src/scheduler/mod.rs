@@ -140,9 +140,14 @@ impl<P, R> Scheduler<P, R> {
         Some(key)
     }
 
-    /// Adds a slot, which then asks for tasks.
-    pub fn add_slot(&mut self, lanes: Lanes, now: f64) -> SlotId {
-        self.slots.add(lanes, now)
+    /// Adds a slot, which then asks for tasks. It is recycled after its share of tasks, or never.
+    pub fn add_slot(&mut self, lanes: Lanes, is_recycled: bool, now: f64) -> SlotId {
+        self.slots.add(lanes, is_recycled, now)
+    }
+
+    /// Whether there is a slot of this number.
+    pub fn has_slot(&self, slot: SlotId) -> bool {
+        self.slots.iter().any(|(id, _)| id == slot)
     }
 
     /// The slot gets no further task. Returns the task that it still runs.
@@ -170,13 +175,13 @@ impl<P, R> Scheduler<P, R> {
         if slot.is_retired || slot.attempt.is_some() {
             return Next::Stop;
         }
-        let (lanes, finished) = (slot.lanes, slot.finished);
+        let (lanes, finished, is_recycled) = (slot.lanes, slot.finished, slot.is_recycled);
         let next = if self.is_paused { None } else { self.peek(lanes, now) };
         let limit = match next {
             Some(_) => self.policy.recycle_after,
             None => self.first_recycle_limit(),
         };
-        if limit > 0 && finished >= limit {
+        if is_recycled && limit > 0 && finished >= limit {
             self.recycle(id);
             return Next::Stop;
         }

@@ -35,6 +35,8 @@ pub(super) struct Attempt {
 
 pub(super) struct Slot {
     pub(super) lanes: Lanes,
+    /// Is recycled after its share of tasks.
+    pub(super) is_recycled: bool,
     pub(super) attempt: Option<Attempt>,
     /// Has asked for a task.
     pub(super) is_started: bool,
@@ -58,11 +60,12 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    pub(super) fn add(&mut self, lanes: Lanes, now: f64) -> SlotId {
+    pub(super) fn add(&mut self, lanes: Lanes, is_recycled: bool, now: f64) -> SlotId {
         let id = SlotId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
         let slot = Slot {
             lanes,
+            is_recycled,
             attempt: None,
             is_started: false,
             is_waiting: false,
