@@ -18,7 +18,7 @@ type Raw = Record<string, (...args: unknown[]) => unknown>;
 const binding: Native = require("../native/binding.js");
 const raw = binding as unknown as Raw;
 const rawNames = Object.keys(raw).filter(
-  (name) => name !== "NativeServer" && typeof raw[name] === "function",
+  (name) => !name.startsWith("Native") && typeof raw[name] === "function",
 );
 
 /** Functions that have an answer without a server. */

@@ -51,6 +51,7 @@ const good = {
   "lib/native.ts": 'import binding = require("../native/binding.js");\n',
   "index.d.ts": 'export { A, type T } from "./dist/a.js";\nexport type { B } from "./dist/b.js";\n',
   "package-lock.json": JSON.stringify({ packages: { "": {}, ...locked, ...platforms } }),
+  "threads.d.ts": 'export { A } from "./dist/threads/a.js";\n',
   "v2.d.ts": 'export { A } from "./dist/v2/a.js";\n',
   "__test__/a.test.ts": 'test("works", () => {});\n',
 };
