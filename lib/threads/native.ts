@@ -39,7 +39,7 @@ export const SCRIPT_LANES = 1 << Lane.Script;
 
 /** Places of the numbers of a submission. */
 export const enum Submission {
-  Lane,
+  LaneNumber,
   Priority,
   Timeout,
   MaxRetries,

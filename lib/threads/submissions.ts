@@ -237,7 +237,7 @@ export class Submissions {
     hasFailedDependency: boolean,
   ): void {
     const numbers = this.#numbers;
-    numbers[Submission.Lane] = lane;
+    numbers[Submission.LaneNumber] = lane;
     numbers[Submission.Priority] = checked.priority - 1;
     numbers[Submission.Timeout] = checked.timeout;
     numbers[Submission.MaxRetries] = posted?.isSingleUse === true ? 0 : checked.maxRetries;
