@@ -275,14 +275,16 @@ impl<P, R> Scheduler<P, R> {
     /// Ends attempts that have run for too long; their slots are gone. Makes delayed tasks ready.
     pub fn advance(&mut self, now: f64) {
         self.release_delayed(now);
-        let overdue: Vec<(SlotId, TaskKey)> = self
+        let mut overdue: Vec<(SlotId, Attempt)> = self
             .slots
             .iter()
             .filter_map(|(id, slot)| slot.attempt.map(|attempt| (id, attempt)))
             .filter(|(_, attempt)| attempt.deadline <= now)
-            .map(|(id, attempt)| (id, attempt.task))
             .collect();
-        for (id, task) in overdue {
+        overdue.sort_by(|(left_id, left), (right_id, right)| {
+            left.deadline.total_cmp(&right.deadline).then(left_id.cmp(right_id))
+        });
+        for (id, Attempt { task, .. }) in overdue {
             self.tell_progress(id, task);
             self.slots.remove(id);
             self.running -= 1;
