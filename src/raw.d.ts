@@ -113,8 +113,6 @@ export declare function submitTask(
   extra: string | undefined,
   dependencies: Float64Array | undefined,
 ): number;
-/** Has waiting threads take the tasks that are ready. */
-export declare function wakeSlots(pool: number): void;
 /** Tasks that wait: ready, blocked or delayed. */
 export declare function pendingTasks(pool: number): number | undefined;
 /** Tasks that wait for a thread. */
@@ -135,15 +133,13 @@ export declare function setPoolPaused(pool: number, isPaused: boolean): void;
 export declare function setAnnouncesAssignments(pool: number, announces: boolean): void;
 /** Whether the pool keeps the process alive. */
 export declare function setKeepAlive(pool: number, keepAlive: boolean): void;
-/**
- * Ends overdue attempts and makes delayed tasks ready; returns the milliseconds until the next call is needed. A timer
- * says that it is `atLeast` so late on the pool's clock.
- */
-export declare function advancePool(pool: number, atLeast: number): number | undefined;
 /** Milliseconds on the pool's clock. */
 export declare function poolNow(pool: number): number | undefined;
-/** Threads to add now; if negative, -1 minus the slot to retire. */
-export declare function scalePool(pool: number): number | undefined;
+/**
+ * Ends overdue attempts, makes delayed tasks ready, wakes threads, and writes what the owner has to know and do. A timer
+ * says that it is `atLeast` so late on the pool's clock.
+ */
+export declare function tendPool(pool: number, atLeast: number, scales: boolean, places: Float64Array): void;
 /** Writes all counts. */
 export declare function poolMetrics(pool: number, places: Float64Array): void;
 /** Writes the actions since the last call; returns the values that belong to them. */

@@ -10,7 +10,6 @@ const raw = binding as unknown as Record<string, (...args: unknown[]) => unknown
 
 const functions = [
   "submitTask",
-  "wakeSlots",
   "pendingTasks",
   "readyTasks",
   "addSlot",
@@ -21,9 +20,8 @@ const functions = [
   "setPoolPaused",
   "setAnnouncesAssignments",
   "setKeepAlive",
-  "advancePool",
   "poolNow",
-  "scalePool",
+  "tendPool",
   "poolMetrics",
   "takeActions",
   "takeTask",

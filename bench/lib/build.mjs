@@ -8,20 +8,25 @@ import { ensureToolchain } from "../../scripts/lib/toolchain.mjs";
 /** The load generator's program. */
 export const generator = inProject("target/loadgen/release/loadgen");
 
-/** Builds what is not up to date: the package, the generator, and the peer's dependencies. */
-export async function buildAll() {
+/** Builds what is not up to date: the package and the peers' dependencies. */
+export async function buildPackage() {
   await ensureToolchain();
   await ensureDependencies();
   await ensureBuilt("native", "facade");
+  await installPeers();
+}
+
+/** The same, and the generator. */
+export async function buildAll() {
+  await buildPackage();
   const cwd = inProject("bench/loadgen");
   if ((await show("cargo", ["build", "--release", "--quiet", "--locked"], { cwd })) !== 0)
     throw new Refusal("Could not build the load generator (the compiler's output is above).");
-  await installPeer();
 }
 
-/** Nothing has to be compiled: `bufferutil` brings its binaries. */
-async function installPeer() {
-  if (existsSync(inProject("bench/node_modules/bufferutil"))) return;
+/** Nothing has to be compiled: `bufferutil` and `sharp` bring their binaries. */
+async function installPeers() {
+  if (["bufferutil", "piscina"].every((name) => existsSync(inProject("bench/node_modules", name)))) return;
   const cwd = inProject("bench");
   const code = await show("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], {
     cwd,

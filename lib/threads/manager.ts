@@ -83,8 +83,8 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
     };
     this.#scheduling = new Scheduling(this.#context, () => this.#threads, {
       processActions,
-      afterPass: () => {
-        this.#afterPass();
+      afterPass: (pending) => {
+        this.#afterPass(pending);
       },
     });
     this.#threads = new ThreadGroup(this.#context, {
@@ -113,14 +113,17 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
    *   aborted already) or `MANAGER_SHUTDOWN`
    */
   // eslint-disable-next-line
-  async submitTask<R = any, P = any>(
+  submitTask<R = any, P = any>(
     type: TaskTypeName,
     payload: P,
     callback?: TaskCallback<R> | null,
     options?: TaskOptions,
   ): Promise<string> {
-    this.#refuseIfShutdown();
-    return this.#submissions.submit(checkTask(type, callback, options, this.#context.config), payload);
+    try {
+      return this.#submit(type, payload, callback, options);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
   }
 
   /**
@@ -128,13 +131,14 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
    *
    * @throws what {@link WorkerManager.submitTask} throws, and the task's error
    */
-  async run<R = any, P = any>(type: TaskTypeName, payload: P, options?: TaskOptions): Promise<R> {
+  run<R = any, P = any>(type: TaskTypeName, payload: P, options?: TaskOptions): Promise<R> {
     return new Promise((resolve, reject) => {
       const callback: TaskCallback<R> = (error, result) => {
         if (error === null) resolve(result as R);
         else reject(error);
       };
-      this.submitTask(type, payload, callback, options).catch(reject);
+      // What it throws becomes the rejection.
+      this.#submit(type, payload, callback, options).catch(reject);
     });
   }
 
@@ -278,6 +282,17 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
   /** The same as `shutdown()`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     return this.shutdown();
+  }
+
+  /** @throws what is wrong with the task */
+  #submit(
+    type: unknown,
+    payload: unknown,
+    callback: TaskCallback | null | undefined,
+    options: TaskOptions | undefined,
+  ): Promise<string> {
+    this.#refuseIfShutdown();
+    return this.#submissions.submit(checkTask(type, callback, options, this.#context.config), payload);
   }
 
   async #shutDown({
@@ -437,18 +452,16 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
     }, metricsInterval).unref();
   }
 
-  #afterPass(): void {
+  #afterPass(pending: number): void {
     this.#submissions.admitWaiting();
-    this.#updateBackpressure();
+    this.#updateBackpressure(pending);
     if (this.#context.tasks.unsettled === 0) for (const { resolve } of this.#idleWaiters.splice(0)) resolve();
     if (this.#readyWaiters.length > 0 && this.#threads.isComplete)
       for (const { resolve } of this.#readyWaiters.splice(0)) resolve();
   }
 
-  #updateBackpressure(): void {
-    const { config, pool } = this.#context;
-    const { maxTaskQueueSize: maxQueueSize, backpressureThreshold } = config;
-    const queueSize = binding.pendingTasks(pool) ?? 0;
+  #updateBackpressure(queueSize: number): void {
+    const { maxTaskQueueSize: maxQueueSize, backpressureThreshold } = this.#context.config;
     const isOver = queueSize > 0 && queueSize >= backpressureThreshold * maxQueueSize;
     if (isOver === this.#hasBackpressure) return;
     this.#hasBackpressure = isOver;

@@ -108,6 +108,19 @@ export const enum Cancellation {
   Cancelled = -2,
 }
 
+/** Places of what a look at a pool finds. */
+export const enum PoolState {
+  /** Milliseconds until the next look. */
+  Wait,
+  /** On the pool's clock. */
+  Now,
+  /** Threads to add; if negative, -1 minus the slot to retire. */
+  Step,
+  Pending,
+  Ready,
+  Length,
+}
+
 /** Places of the counts. */
 export const enum Counts {
   Pending,

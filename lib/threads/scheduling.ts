@@ -1,5 +1,5 @@
 import type { ManagerContext } from "./context.js";
-import { binding } from "./native.js";
+import { binding, PoolState } from "./native.js";
 import type { ThreadGroup } from "./thread-group.js";
 
 /** The longest time that a timer can wait. */
@@ -12,7 +12,7 @@ const OVERDUE_MS = 1000;
 export interface SchedulingHost {
   processActions(): void;
   /** There may be room in the queue, or nothing left to do. */
-  afterPass(): void;
+  afterPass(pending: number): void;
 }
 
 /**
@@ -23,6 +23,7 @@ export class Scheduling {
   readonly #context: ManagerContext;
   readonly #threads: () => ThreadGroup;
   readonly #host: SchedulingHost;
+  readonly #state = new Float64Array(PoolState.Length);
   #isRequested = false;
   #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
@@ -69,13 +70,13 @@ export class Scheduling {
 
   #pass(): void {
     const threads = this.#threads();
+    const { config } = this.#context;
     this.#announceAssignments();
-    binding.wakeSlots(this.#context.pool);
-    threads.balance();
-    this.#scale(threads);
-    this.advance();
+    this.#tend(0, config.enableAutoScaling);
+    threads.balance(this.#state[PoolState.Ready] ?? 0);
+    this.#scale(threads, this.#state[PoolState.Step] ?? 0);
     this.#updateKeepAlive();
-    this.#host.afterPass();
+    this.#host.afterPass(this.#state[PoolState.Pending] ?? 0);
   }
 
   /** Threads tell at once of each task that they take only if somebody listens. */
@@ -86,13 +87,12 @@ export class Scheduling {
     binding.setAnnouncesAssignments(this.#context.pool, isNeeded);
   }
 
-  #scale(threads: ThreadGroup): void {
-    const { config, pool, tasks } = this.#context;
+  #scale(threads: ThreadGroup, step: number): void {
+    const { config, tasks } = this.#context;
     if (!config.enableAutoScaling) {
       this.#setScaleTimer(false);
       return;
     }
-    const step = binding.scalePool(pool) ?? 0;
     // Further starts would fail as well.
     if (step > 0 && !threads.isRetrying) threads.grow(step);
     const idle = step < 0 ? threads.bySlot(-1 - step) : undefined;
@@ -115,12 +115,17 @@ export class Scheduling {
   }
 
   /** Handles what is due, and sets the timer for what is due next. */
-  advance(atLeast = 0): void {
-    if (this.#isClosed) return;
-    const { pool } = this.#context;
-    const wait = binding.advancePool(pool, atLeast) ?? Infinity;
+  advance(): void {
+    if (!this.#isClosed) this.#tend(0, false);
+  }
+
+  #tend(atLeast: number, scales: boolean): void {
+    const state = this.#state;
+    state[PoolState.Wait] = Infinity;
+    binding.tendPool(this.#context.pool, atLeast, scales, state);
+    const wait = state[PoolState.Wait];
     if (wait === Infinity) return;
-    const now = binding.poolNow(pool) ?? 0;
+    const now = state[PoolState.Now] ?? 0;
     // A timer that is overdue belongs to a clock that does not run any more.
     const isSet =
       this.#timer !== undefined && this.#timerDue <= now + wait && this.#timerDue > now - OVERDUE_MS;
@@ -131,7 +136,7 @@ export class Scheduling {
     this.#timerDue = now + wholeWait;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.advance(this.#timerDue);
+      this.#tend(this.#timerDue, false);
       this.request();
     }, wholeWait).unref();
   }

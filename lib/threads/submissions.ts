@@ -31,20 +31,24 @@ export class Submissions {
   readonly #numbers = new Float64Array(Submission.Length);
   readonly #waiting: Waiting[] = [];
   #count = 0;
+  #hasGivenIds = false;
 
   constructor(context: ManagerContext, cancel: (task: Task, reason: unknown) => void) {
     this.#context = context;
     this.#cancel = cancel;
   }
 
-  /** Takes a task in, or waits for room if the manager is configured so. */
-  async submit(checked: CheckedTask, payload: unknown): Promise<string> {
-    const { config } = this.#context;
+  /**
+   * Takes a task in, or waits for room if the manager is configured so.
+   *
+   * @throws what is wrong with the task
+   */
+  submit(checked: CheckedTask, payload: unknown): Promise<string> {
     if (this.#waiting.length === 0) {
       const task = this.tryAdd(checked, payload);
-      if (task !== undefined) return task.id;
+      if (task !== undefined) return Promise.resolve(task.id);
     }
-    if (config.queueFull === "reject") throw this.queueFullError();
+    if (this.#context.config.queueFull === "reject") throw this.queueFullError();
     return new Promise((resolve, reject) => {
       this.#waiting.push({ checked, payload, resolve, reject });
     });
@@ -162,10 +166,13 @@ export class Submissions {
   /** The id of the next task, and the number that it is counted by. */
   #nextId(given: string | undefined): { id: string; number: number } {
     let number = this.#count + 1;
-    if (given !== undefined) return { id: given, number };
+    if (given !== undefined) {
+      this.#hasGivenIds = true;
+      return { id: given, number };
+    }
     let id = `task-${String(number)}`;
     // A task may have been given such an id.
-    while (this.#context.tasks.get(id) !== undefined) id = `task-${String(++number)}`;
+    while (this.#hasGivenIds && this.#context.tasks.get(id) !== undefined) id = `task-${String(++number)}`;
     return { id, number };
   }
 

@@ -81,12 +81,12 @@ export class ThreadGroup implements ThreadEvents {
   }
 
   /** Starts threads that are missing. */
-  balance(): void {
+  balance(readyTasks = this.#readyTasks()): void {
     if (this.#isClosed) return;
     const { minWorkers } = this.#context.config;
     const expected = this.liveCount + this.#retries.size;
     // Without any thread a ready task would wait for ever.
-    const wanted = expected === 0 && this.#readyTasks() > 0 ? Math.max(1, minWorkers) : minWorkers;
+    const wanted = expected === 0 && readyTasks > 0 ? Math.max(1, minWorkers) : minWorkers;
     for (let missing = wanted - expected; missing > 0; missing--) this.start();
   }
 

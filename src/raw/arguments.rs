@@ -78,17 +78,16 @@ impl Call {
 
     /// A string; lone surrogates become replacement characters.
     pub(super) fn string(&self, index: usize) -> Option<String> {
-        let value = self.argument(index)?;
-        let bytes = match self.short_utf8(value, 0)? {
-            Some(short) => short,
-            None => self.transcoded(value, self.utf16_len(value)?, 0)?,
-        };
-        String::from_utf8(bytes).ok()
+        String::from_utf8(self.utf8_behind(index, 0)?).ok()
     }
 
     /// Room for a frame's header, followed by a string in UTF-8.
     pub(super) fn framed_text(&self, index: usize) -> Option<Vec<u8>> {
-        let room = Fleet::FRAME_HEADER_ROOM;
+        self.utf8_behind(index, Fleet::FRAME_HEADER_ROOM)
+    }
+
+    /// Some room, followed by a string in UTF-8; lone surrogates become replacement characters.
+    fn utf8_behind(&self, index: usize, room: usize) -> Option<Vec<u8>> {
         let value = self.argument(index)?;
         if let Some(short) = self.short_utf8(value, room)? {
             return Some(short);

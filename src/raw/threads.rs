@@ -87,11 +87,6 @@ pub(super) fn submit(call: &Call) -> Option<Value> {
     call.number(key.map_or(NONE, |key| key.0.into()))
 }
 
-pub(super) fn wake_slots(call: &Call) -> Option<Value> {
-    pool_of(call)?.wake_slots();
-    None
-}
-
 pub(super) fn ready(call: &Call) -> Option<Value> {
     call.number(pool_of(call)?.ready() as f64)
 }
@@ -144,21 +139,23 @@ pub(super) fn set_keep_alive(call: &Call) -> Option<Value> {
     None
 }
 
-pub(super) fn advance(call: &Call) -> Option<Value> {
-    call.number(pool_of(call)?.advance(call.f64(1)?))
-}
-
 pub(super) fn now(call: &Call) -> Option<Value> {
     call.number(pool_of(call)?.now())
 }
 
-/// Threads to add; if negative, the slot to retire: -1 is slot 0.
-pub(super) fn scale(call: &Call) -> Option<Value> {
-    call.number(match pool_of(call)?.scale() {
+/// Arguments: pool, time that it is at least, whether threads may be added or retired, places. The
+/// places get the milliseconds until the next call, the time, the threads to add (if negative, -1
+/// minus the slot to retire), the pending and the ready tasks.
+pub(super) fn tend(call: &Call) -> Option<Value> {
+    let state = pool_of(call)?.tend(call.f64(1)?, call.bool(2)?);
+    let step = match state.step {
         ScalingStep::Stay => 0.0,
         ScalingStep::Add(count) => count as f64,
         ScalingStep::Retire(slot) => -1.0 - f64::from(slot.0),
-    })
+    };
+    let values = [state.wait, state.now, step, state.pending as f64, state.ready as f64];
+    call.with_f64s(3, |places| fill(places, values))?;
+    None
 }
 
 pub(super) fn metrics(call: &Call) -> Option<Value> {
@@ -182,11 +179,15 @@ pub(super) fn metrics(call: &Call) -> Option<Value> {
             metrics.duration.p99,
             metrics.duration.max,
         ];
-        for (place, value) in places.iter_mut().zip(values) {
-            *place = value;
-        }
+        fill(places, values);
     })?;
     None
+}
+
+fn fill(places: &mut [f64], values: impl IntoIterator<Item = f64>) {
+    for (place, value) in places.iter_mut().zip(values) {
+        *place = value;
+    }
 }
 
 /// Arguments: pool, records. The first place gets the number of records behind it. The result is an
@@ -221,9 +222,9 @@ pub(super) fn take_actions(call: &Call) -> Option<Value> {
     let mut values = Vec::with_capacity(bodies.len());
     for body in bodies {
         match body {
-            Body::Fields(fields, data) => {
-                values.push(call.utf8(&fields));
-                values.push(data.and_then(|data| call.owned_buffer(data)));
+            Body::Fields(fields) => {
+                values.push(call.utf8(&fields.json));
+                values.push(fields.data.and_then(|data| call.owned_buffer(data)));
             }
             body => values.push(value(call, &body)),
         }
@@ -297,11 +298,7 @@ pub(super) fn take_task(call: &Call) -> Option<Value> {
     if taken.is_none() {
         numbers[0] = NONE;
     }
-    call.with_f64s(2, |places| {
-        for (place, number) in places.iter_mut().zip(numbers) {
-            *place = number;
-        }
-    })?;
+    call.with_f64s(2, |places| fill(places, numbers))?;
     taken??
 }
 
@@ -333,7 +330,7 @@ pub(super) fn report_progress(call: &Call) -> Option<Value> {
 
 fn value(call: &Call, body: &Body) -> Option<Value> {
     match body {
-        Body::Nothing | Body::Posted | Body::Data(_) | Body::Fields(..) => None,
+        Body::Nothing | Body::Posted | Body::Data(_) | Body::Fields(_) => None,
         Body::Text(text) => call.utf8(str::from_utf8(text).ok()?),
         Body::Bytes(bytes) => call.buffer(bytes),
     }

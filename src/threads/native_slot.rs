@@ -9,7 +9,7 @@ use worker_server::{
     core::scheduler::{Outcome, SlotId, TaskKey},
 };
 
-use super::pool::{self, Body, Pool, TaskPayload};
+use super::pool::{self, Body, Fields, Pool, TaskPayload};
 use crate::runtime;
 
 /// A task as it is taken from the pool.
@@ -60,7 +60,7 @@ fn perform(taken: &Taken, control: &Control) -> Outcome<Body> {
     match worker_handlers::run(&taken.request, &taken.data, control) {
         Ok(Output { fields, data }) => {
             let fields = serde_json::Value::Object(fields).to_string();
-            Outcome::Completed(Body::Fields(fields.into(), data))
+            Outcome::Completed(Body::Fields(Box::new(Fields { json: fields.into(), data })))
         }
         Err(error) => failed(&error),
     }

@@ -2,10 +2,11 @@
 
 use std::{
     collections::HashMap,
+    mem,
     num::NonZero,
     sync::{
-        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
     },
     thread,
 };
@@ -31,6 +32,13 @@ const NATIVE_LANE: Lane = Lane(1);
 /// Milliseconds by which a timer may end too early.
 const TIMER_SLACK: f64 = 2.0;
 
+/// The result of a native task.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    pub(crate) json: Box<str>,
+    pub(crate) data: Option<Vec<u8>>,
+}
+
 /// A value on its way between two threads.
 #[derive(Debug, Default)]
 pub(crate) enum Body {
@@ -43,8 +51,8 @@ pub(crate) enum Body {
     Bytes(Box<[u8]>),
     /// The data of a task that runs on a native thread.
     Data(Arc<[u8]>),
-    /// The result of such a task: its fields as JSON, and its data.
-    Fields(Box<str>, Option<Vec<u8>>),
+    /// The result of such a task.
+    Fields(Box<Fields>),
     /// Sent with `postMessage`, since it cannot be written down.
     Posted,
 }
@@ -57,7 +65,7 @@ impl Body {
             Self::Text(_) => 1,
             Self::Bytes(_) => 2,
             Self::Posted => 3,
-            Self::Data(_) | Self::Fields(..) => 4,
+            Self::Data(_) | Self::Fields(_) => 4,
         }
     }
 
@@ -65,7 +73,7 @@ impl Body {
         match self {
             Self::Text(bytes) | Self::Bytes(bytes) => bytes.len(),
             Self::Data(bytes) => bytes.len(),
-            Self::Fields(fields, data) => fields.len() + data.as_ref().map_or(0, Vec::len),
+            Self::Fields(fields) => fields.json.len() + fields.data.as_ref().map_or(0, Vec::len),
             Self::Nothing | Self::Posted => 0,
         }
     }
@@ -90,8 +98,16 @@ struct Inner {
     wakers: HashMap<SlotId, Arc<Waker>>,
     /// Slots that run tasks in Rust, and what ends their tasks.
     native: HashMap<SlotId, Arc<Control>>,
+    /// Slots that are to be woken once the lock is free.
+    to_wake: Vec<Sleeper>,
     /// What the pool's clock is ahead of the monotonic one, in milliseconds.
     ahead: f64,
+}
+
+/// A slot that sleeps until there is a task.
+enum Sleeper {
+    Thread(Arc<Waker>),
+    Native(SlotId),
 }
 
 /// A pool that its owner and its threads share.
@@ -114,6 +130,18 @@ pub(crate) enum ScalingStep {
     Retire(SlotId),
 }
 
+/// A pool as its owner finds it.
+pub(crate) struct State {
+    /// Milliseconds until the owner has to look again.
+    pub(crate) wait: f64,
+    /// On the pool's clock.
+    pub(crate) now: f64,
+    pub(crate) step: ScalingStep,
+    pub(crate) pending: usize,
+    /// Tasks that wait for a thread.
+    pub(crate) ready: usize,
+}
+
 impl Pool {
     fn new(number: u32, policy: Policy, scaling: ScalingPolicy, owner: Arc<Waker>) -> Self {
         let now = steady::now();
@@ -124,6 +152,7 @@ impl Pool {
             last_scaling: now,
             wakers: HashMap::new(),
             native: HashMap::new(),
+            to_wake: Vec::new(),
             ahead: 0.0,
         };
         Self {
@@ -154,14 +183,9 @@ impl Pool {
         let mut inner = self.lock();
         let now = inner.now();
         if spec.lane == NATIVE_LANE && inner.native.is_empty() {
-            self.add_native_slots(&mut inner);
+            inner.add_native_slots();
         }
         inner.scheduler.submit(spec, now)
-    }
-
-    /// Has waiting slots ask for the tasks that are ready.
-    pub(crate) fn wake_slots(&self) {
-        self.lock().wake_slots(self.number);
     }
 
     pub(crate) fn add_slot(&self, lanes: Lanes) -> SlotId {
@@ -179,57 +203,38 @@ impl Pool {
     }
 
     pub(crate) fn lose_slot(&self, slot: SlotId) {
-        let mut inner = self.lock();
-        let now = inner.now();
-        inner.wakers.remove(&slot);
-        inner.scheduler.lose_slot(slot, now);
-        self.replace_lost_native_slots(&mut inner);
-        self.wake_owner_if_needed(&inner);
+        self.update(|inner| {
+            let now = inner.now();
+            inner.wakers.remove(&slot);
+            inner.scheduler.lose_slot(slot, now);
+            inner.replace_lost_native_slots();
+        });
     }
 
     pub(crate) fn cancel(&self, task: TaskKey) -> Cancellation {
-        let mut inner = self.lock();
-        let now = inner.now();
-        let cancellation = inner.scheduler.cancel(task, now);
-        self.wake_owner_if_needed(&inner);
-        cancellation
+        self.update(|inner| {
+            let now = inner.now();
+            inner.scheduler.cancel(task, now)
+        })
     }
 
     pub(crate) fn fail_pending(&self, task: TaskKey) -> bool {
-        let mut inner = self.lock();
-        let now = inner.now();
-        let is_failed = inner.scheduler.fail_pending(task, now);
-        self.wake_owner_if_needed(&inner);
-        is_failed
+        self.update(|inner| {
+            let now = inner.now();
+            inner.scheduler.fail_pending(task, now)
+        })
     }
 
     pub(crate) fn set_paused(&self, is_paused: bool) {
-        let mut inner = self.lock();
-        inner.scheduler.set_paused(is_paused);
-        inner.wake_slots(self.number);
+        self.update(|inner| {
+            inner.scheduler.set_paused(is_paused);
+            inner.wake_slots();
+        });
     }
 
     /// What the pool's clock shows, in milliseconds.
     pub(crate) fn now(&self) -> f64 {
         self.lock().now()
-    }
-
-    /// Handles what is due. Milliseconds until the next call is needed.
-    ///
-    /// A timer of the owner says that it is `at_least` so late. The owner's clock may be another
-    /// one (fake timers of a test): then the pool's clock skips what is missing.
-    pub(crate) fn advance(&self, at_least: f64) -> f64 {
-        let mut inner = self.lock();
-        let missing = at_least - inner.now();
-        if missing > TIMER_SLACK {
-            inner.ahead += missing;
-        }
-        let now = inner.now();
-        inner.scheduler.advance(now);
-        self.replace_lost_native_slots(&mut inner);
-        inner.wake_slots(self.number);
-        self.wake_owner_if_needed(&inner);
-        inner.scheduler.next_advance(now) - now
     }
 
     /// Tasks that wait for a thread.
@@ -247,47 +252,42 @@ impl Pool {
         inner.scheduler.metrics(now)
     }
 
-    /// What scaling asks for now. It counts as done.
-    pub(crate) fn scale(&self) -> ScalingStep {
-        let mut inner = self.lock();
-        let now = inner.now();
-        let lanes = Lanes::only(SCRIPT_LANE);
-        let slots = inner.scheduler.slot_load(lanes);
-        let load = Load {
-            live: slots.live,
-            busy: slots.busy,
-            ready: inner.scheduler.ready(lanes),
-            longest_idle_since: slots.longest_idle.map_or(f64::INFINITY, |(_, since)| since),
-            last_up: inner.last_scale_up,
-            last_scaling: inner.last_scaling,
-        };
-        match decide(&inner.scaling, &load, now) {
-            Decision::Stay => ScalingStep::Stay,
-            Decision::Add(count) => {
-                inner.last_scale_up = now;
-                inner.last_scaling = now;
-                ScalingStep::Add(count)
+    /// Looks the pool over: handles what is due, wakes slots, and says what the owner has to do.
+    ///
+    /// A timer of the owner says that it is `at_least` so late. The owner's clock may be another
+    /// one (fake timers of a test): then the pool's clock skips what is missing.
+    pub(crate) fn tend(&self, at_least: f64, scales: bool) -> State {
+        self.update(|inner| {
+            let missing = at_least - inner.now();
+            if missing > TIMER_SLACK {
+                inner.ahead += missing;
             }
-            Decision::RetireOne => {
-                let Some((slot, _)) = slots.longest_idle else { return ScalingStep::Stay };
-                inner.last_scaling = now;
-                ScalingStep::Retire(slot)
+            let now = inner.now();
+            inner.scheduler.advance(now);
+            inner.replace_lost_native_slots();
+            inner.wake_slots();
+            State {
+                wait: inner.scheduler.next_advance(now) - now,
+                now,
+                step: if scales { inner.scale(now) } else { ScalingStep::Stay },
+                pending: inner.scheduler.pending(),
+                ready: inner.scheduler.ready(Lanes::only(SCRIPT_LANE)),
             }
-        }
+        })
     }
 
     /// Tells of the actions so far, until `tell` returns false.
     pub(crate) fn take_actions(&self, mut tell: impl FnMut(Action<Body>) -> bool) {
         self.is_owner_woken.store(false, Ordering::Relaxed);
-        let mut inner = self.lock();
-        inner.scheduler.begin_batch();
-        while let Some(action) = inner.scheduler.next_action() {
-            if !tell(action) {
-                break;
+        // What is left is for the next batch, for which the owner is woken.
+        self.update(|inner| {
+            inner.scheduler.begin_batch();
+            while let Some(action) = inner.scheduler.next_action() {
+                if !tell(action) {
+                    break;
+                }
             }
-        }
-        // What is left is for the next batch.
-        self.wake_owner_if_needed(&inner);
+        });
     }
 
     /// Hands the slot's next task to `run`. `None`: there is none now; `Some(None)`: there will be
@@ -297,22 +297,23 @@ impl Pool {
         slot: SlotId,
         run: impl FnOnce(TaskKey, u32, f64, &TaskPayload) -> T,
     ) -> Option<Option<T>> {
-        let mut inner = self.lock();
         let mut announces = self.announces_assignments.load(Ordering::Relaxed);
+        let mut inner = self.lock();
         let now = inner.now();
         let taken = match inner.scheduler.next_task(slot, now) {
             Next::Run { task, retry_count, timeout, payload } => {
                 announces |= matches!(payload.body, Body::Posted);
                 Some(Some(run(task, retry_count, timeout, payload)))
             }
-            Next::Wait => return None,
+            Next::Wait => None,
             Next::Stop => {
                 announces = true;
                 Some(None)
             }
         };
-        if announces {
-            self.wake_owner_if_needed(&inner);
+        drop(inner);
+        if announces && taken.is_some() {
+            self.update(|_| {});
         }
         taken
     }
@@ -323,23 +324,17 @@ impl Pool {
     }
 
     pub(crate) fn finish(&self, slot: SlotId, task: TaskKey, outcome: Outcome<Body>) -> bool {
-        let mut inner = self.lock();
-        let now = inner.now();
-        let is_accepted = inner.scheduler.finish(slot, task, outcome, now);
-        if is_accepted {
-            inner.wake_slots(self.number);
-            self.wake_owner_if_needed(&inner);
-        }
-        is_accepted
+        self.update(|inner| {
+            let now = inner.now();
+            let is_accepted = inner.scheduler.finish(slot, task, outcome, now);
+            // Tasks that waited for this one may be ready.
+            inner.wake_slots();
+            is_accepted
+        })
     }
 
     pub(crate) fn progress(&self, slot: SlotId, task: TaskKey, value: f64) -> bool {
-        let mut inner = self.lock();
-        let is_accepted = inner.scheduler.progress(slot, task, value);
-        if is_accepted {
-            self.wake_owner_if_needed(&inner);
-        }
-        is_accepted
+        self.update(|inner| inner.scheduler.progress(slot, task, value))
     }
 
     /// The slot's next task gets a new control, by which it can be ended.
@@ -350,40 +345,25 @@ impl Pool {
         Some(Arc::clone(control))
     }
 
-    /// As many as there are processors, but no more than there may be threads.
-    fn add_native_slots(&self, inner: &mut Inner) {
-        let processors = thread::available_parallelism().map_or(1, NonZero::get);
-        for _ in 0..processors.min(inner.scaling.max) {
-            self.add_native_slot(inner);
-        }
-    }
-
-    fn add_native_slot(&self, inner: &mut Inner) {
-        let now = inner.now();
-        let slot = inner.scheduler.add_slot(Lanes::only(NATIVE_LANE), false, now);
-        inner.native.insert(slot, Arc::default());
-        native_slot::start(self.number, slot);
-    }
-
-    /// A task that was cancelled or ran for too long ends at its next look at its control; another
-    /// slot takes the place of its slot.
-    fn replace_lost_native_slots(&self, inner: &mut Inner) {
-        let Inner { native, scheduler, .. } = inner;
-        let lost: Vec<SlotId> =
-            native.keys().copied().filter(|slot| !scheduler.has_slot(*slot)).collect();
-        for slot in lost {
-            if let Some(control) = inner.native.remove(&slot) {
-                control.cancel();
+    /// Changes the pool, then wakes whom that concerns. Nobody is woken under the lock, which those
+    /// who wake would wait for.
+    fn update<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.lock();
+        let result = change(&mut inner);
+        let wakes_owner =
+            inner.scheduler.has_actions() && !self.is_owner_woken.swap(true, Ordering::Relaxed);
+        let slots = mem::take(&mut inner.to_wake);
+        drop(inner);
+        for slot in slots {
+            match slot {
+                Sleeper::Thread(waker) => waker.wake(),
+                Sleeper::Native(slot) => native_slot::start(self.number, slot),
             }
-            self.add_native_slot(inner);
         }
-    }
-
-    /// Under the lock, so that no action is added between the look and the call.
-    fn wake_owner_if_needed(&self, inner: &Inner) {
-        if inner.scheduler.has_actions() && !self.is_owner_woken.swap(true, Ordering::Relaxed) {
+        if wakes_owner {
             self.owner.wake();
         }
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -396,40 +376,97 @@ impl Inner {
         steady::now() + self.ahead
     }
 
-    fn wake_slots(&mut self, pool: u32) {
-        let Self { scheduler, wakers, native, .. } = self;
+    /// What scaling asks for now. It counts as done.
+    fn scale(&mut self, now: f64) -> ScalingStep {
+        let lanes = Lanes::only(SCRIPT_LANE);
+        let slots = self.scheduler.slot_load(lanes);
+        let load = Load {
+            live: slots.live,
+            busy: slots.busy,
+            ready: self.scheduler.ready(lanes),
+            longest_idle_since: slots.longest_idle.map_or(f64::INFINITY, |(_, since)| since),
+            last_up: self.last_scale_up,
+            last_scaling: self.last_scaling,
+        };
+        match decide(&self.scaling, &load, now) {
+            Decision::Stay => ScalingStep::Stay,
+            Decision::Add(count) => {
+                self.last_scale_up = now;
+                self.last_scaling = now;
+                ScalingStep::Add(count)
+            }
+            Decision::RetireOne => {
+                let Some((slot, _)) = slots.longest_idle else { return ScalingStep::Stay };
+                self.last_scaling = now;
+                ScalingStep::Retire(slot)
+            }
+        }
+    }
+
+    /// As many as there are processors, but no more than there may be threads.
+    fn add_native_slots(&mut self) {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        for _ in 0..processors.min(self.scaling.max) {
+            self.add_native_slot();
+        }
+    }
+
+    fn add_native_slot(&mut self) {
+        let now = self.now();
+        let slot = self.scheduler.add_slot(Lanes::only(NATIVE_LANE), false, now);
+        self.native.insert(slot, Arc::default());
+        self.to_wake.push(Sleeper::Native(slot));
+    }
+
+    /// A task that was cancelled or ran for too long ends at its next look at its control; another
+    /// slot takes the place of its slot.
+    fn replace_lost_native_slots(&mut self) {
+        let Self { native, scheduler, .. } = self;
+        let lost: Vec<SlotId> =
+            native.keys().copied().filter(|slot| !scheduler.has_slot(*slot)).collect();
+        for slot in lost {
+            if let Some(control) = self.native.remove(&slot) {
+                control.cancel();
+            }
+            self.add_native_slot();
+        }
+    }
+
+    /// Has waiting slots ask for the tasks that are ready.
+    fn wake_slots(&mut self) {
+        let Self { scheduler, wakers, native, to_wake, .. } = self;
         scheduler.slots_to_wake(|slot| {
             if let Some(waker) = wakers.get(&slot) {
-                waker.wake();
+                to_wake.push(Sleeper::Thread(Arc::clone(waker)));
             } else if native.contains_key(&slot) {
-                native_slot::start(pool, slot);
+                to_wake.push(Sleeper::Native(slot));
             }
         });
     }
 }
 
-static POOLS: LazyLock<Mutex<HashMap<u32, Arc<Pool>>>> = LazyLock::new(Mutex::default);
-static NEXT_NUMBER: AtomicU32 = AtomicU32::new(1);
-
-fn pools() -> MutexGuard<'static, HashMap<u32, Arc<Pool>>> {
-    POOLS.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// The pools by their numbers, which are never used again.
+static POOLS: RwLock<Vec<Option<Arc<Pool>>>> = RwLock::new(Vec::new());
 
 /// Adds a pool and gives it a number. Threads find their pool by it.
 pub(crate) fn add(policy: Policy, scaling: ScalingPolicy, owner: Arc<Waker>) -> u32 {
-    let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
-    pools().insert(number, Arc::new(Pool::new(number, policy, scaling, owner)));
+    let mut pools = POOLS.write().unwrap_or_else(PoisonError::into_inner);
+    let number = pools.len() as u32;
+    pools.push(Some(Arc::new(Pool::new(number, policy, scaling, owner))));
     number
 }
 
 /// Forgets a pool.
 pub(crate) fn remove(number: u32) {
-    let removed = pools().remove(&number);
+    let mut pools = POOLS.write().unwrap_or_else(PoisonError::into_inner);
+    let removed = pools.get_mut(number as usize).and_then(Option::take);
+    drop(pools);
     // Dropped without the lock.
     drop(removed);
 }
 
 /// The pool of this number.
 pub(crate) fn find(number: u32) -> Option<Arc<Pool>> {
-    pools().get(&number).cloned()
+    let pools = POOLS.read().unwrap_or_else(PoisonError::into_inner);
+    pools.get(number as usize)?.clone()
 }

@@ -178,8 +178,7 @@ impl ImageManipulation {
     /// A JPEG can be read at a half, a quarter or an eighth of its size at a part of the cost.
     fn decode_scaled(&self, bytes: &[u8], width: u32, height: u32) -> Option<DynamicImage> {
         let (target_width, target_height) = self.scaled_size(width, height).ok()?;
-        // The result of the reduced reading is reduced further, so that it stays sharp.
-        let least = |side: u32| u16::try_from(side.saturating_mul(2)).ok();
+        let least = |side: u32| u16::try_from(side).ok();
         let mut decoder = jpeg_decoder::Decoder::new(bytes);
         let (scaled_width, scaled_height) =
             decoder.scale(least(target_width)?, least(target_height)?).ok()?;

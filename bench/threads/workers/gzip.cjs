@@ -1,0 +1,5 @@
+"use strict";
+
+const { gzipSync } = require("node:zlib");
+
+module.exports = ({ data }) => ({ data: gzipSync(data) });
