@@ -4,11 +4,12 @@
  * Measures worker-server-native/threads beside other pools of threads, each case in a process of its own, one contender
  * after the other in turn. `--document` writes docs/benchmarks-threads.md.
  */
-import { writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
 import { inProject, main } from "../../scripts/lib/project.mjs";
 import { capture } from "../../scripts/lib/run.mjs";
+import { builtAddOn } from "../../scripts/lib/builds.mjs";
 import { buildPackage } from "../lib/build.mjs";
 import { machine } from "../lib/machine.mjs";
 import { cases } from "./cases.mjs";
@@ -81,6 +82,8 @@ function documentLines(results) {
     "# Benchmarks of worker-server-native/threads",
     "",
     `Measured by \`npm run bench:threads\` on ${date.slice(0, 10)} at commit ${commit}: ${cpu}, ${cores} cores, Linux ${kernel}, Node ${node}; ${["piscina", "tinypool", "workerpool", "poolifier", "sharp"].map(versionOf).join(", ")}. Two threads each. Medians over the rounds; every measurement has a process of its own. "raw" is two threads that answer each message of a \`MessagePort\`: no queue, no errors, no timeouts.`,
+    "",
+    `The add-on's file has ${(statSync(inProject("native", builtAddOn())).size / 1e6).toFixed(1)} MB, of which the native handlers (codecs, ciphers, images) are more than a third.`,
     "",
     "## Targets",
     "",

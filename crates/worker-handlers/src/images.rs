@@ -2,10 +2,13 @@
 
 use std::{fs, io::Cursor, io::Write as _};
 
-use fast_image_resize::{ResizeOptions, Resizer};
+use fast_image_resize::{
+    PixelType, ResizeOptions, Resizer,
+    images::{Image, ImageRef},
+};
 use image::{
-    DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, ImageReader, Limits,
-    codecs::jpeg::JpegEncoder, imageops::FilterType,
+    DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, ImageReader, Limits, RgbaImage,
+    codecs::jpeg::JpegEncoder,
 };
 use serde::Deserialize;
 
@@ -357,17 +360,27 @@ impl ImageManipulation {
     }
 }
 
-/// With the filter of the common tools (Lanczos), which is what a reduced photograph needs.
+/// With the filter of the common tools (Lanczos), which is what a reduced photograph needs. The
+/// result has the kind of pixels of the image, with eight bits for each channel.
 fn scale(image: &DynamicImage, width: u32, height: u32) -> Result<DynamicImage, HandlerError> {
     if (image.width(), image.height()) == (width, height) {
         return Ok(image.clone());
     }
-    let mut scaled = DynamicImage::new(width, height, image.color());
-    match Resizer::new().resize(image, &mut scaled, &ResizeOptions::new()) {
-        Ok(()) => Ok(scaled),
-        // A kind of pixels that it does not know.
-        Err(_) => Ok(image.resize_exact(width, height, FilterType::Lanczos3)),
-    }
+    let source = image.to_rgba8();
+    let source = ImageRef::new(image.width(), image.height(), &source, PixelType::U8x4)
+        .map_err(|error| unreadable(&error))?;
+    let mut scaled = Image::new(width, height, PixelType::U8x4);
+    let options = ResizeOptions::new().use_alpha(image.color().has_alpha());
+    Resizer::new().resize(&source, &mut scaled, &options).map_err(|error| unreadable(&error))?;
+    let scaled = RgbaImage::from_raw(width, height, scaled.into_vec())
+        .map(DynamicImage::ImageRgba8)
+        .ok_or_else(|| unreadable(&"its size changed"))?;
+    Ok(match (image.color().has_color(), image.color().has_alpha()) {
+        (true, true) => scaled,
+        (true, false) => DynamicImage::ImageRgb8(scaled.to_rgb8()),
+        (false, true) => DynamicImage::ImageLumaA8(scaled.to_luma_alpha8()),
+        (false, false) => DynamicImage::ImageLuma8(scaled.to_luma8()),
+    })
 }
 
 fn described(output: Output, format: ImageFormat, width: u32, height: u32, size: usize) -> Output {
