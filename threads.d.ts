@@ -9,7 +9,7 @@ export {
 export { OrchestrationError, ValidationError, WorkerError } from "./dist/threads/errors.js";
 export { WorkerManager, createWorkerManager } from "./dist/threads/manager.js";
 export type { ErrorSeverity, WorkerErrorCode } from "./dist/threads/errors.js";
-export type { Handler, HandlerContext } from "./dist/threads/runtime/handler-modules.js";
+export type { Handler, HandlerContext } from "./dist/threads/runtime/handler.js";
 export type {
   DurationPercentiles,
   HandlerModule,

@@ -65,6 +65,19 @@ test("its tests run with vitest, in threads", async () => {
   expect(code).toBe(0);
 });
 
+test("its tests of threads run with vitest, in threads", async () => {
+  consumer.add("threads.vitest.test.mjs");
+  const { code, output } = await consumer.runTool("vitest", [
+    "run",
+    "threads.vitest.test.mjs",
+    "--pool=threads",
+    "--no-color",
+  ]);
+  expect(output).toMatch(/Tests +2 passed \(2\)/);
+  expect(output).not.toContain("close timed out");
+  expect(code).toBe(0);
+});
+
 const strict = { strict: true, skipLibCheck: false, noEmit: true, target: "es2022", lib: ["es2022"] };
 
 test.each([
@@ -74,7 +87,10 @@ test.each([
   ["commonjs", { module: "commonjs", moduleResolution: "bundler" }, ["program.cts", "program.ts"]],
 ])("its types are right in strict mode, those of libraries too: %s", async (name, settings, files) => {
   for (const file of files) consumer.add("program.ts", file);
-  const outcome = await compile(name, { ...strict, ...settings, exactOptionalPropertyTypes: true }, files);
+  const threads = files.map((file) => file.replace("program", "threads"));
+  for (const file of threads) consumer.add("threads.ts", file);
+  const options = { ...strict, ...settings, exactOptionalPropertyTypes: true };
+  const outcome = await compile(name, options, [...files, ...threads]);
   expect(outcome).toStrictEqual({ code: 0, output: "" });
 });
 

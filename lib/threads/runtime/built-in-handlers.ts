@@ -1,5 +1,5 @@
 import { finalError } from "./error-fields.js";
-import type { Handler, HandlerContext } from "./handler-modules.js";
+import type { Handler, HandlerContext } from "./handler.js";
 
 /** Handlers of the task types that need no module. */
 export const builtInHandlers: Readonly<Record<string, Handler>> = {

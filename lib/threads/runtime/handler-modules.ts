@@ -1,28 +1,9 @@
 import type { TransferListItem } from "node:worker_threads";
 import { builtInHandlers } from "./built-in-handlers.js";
 import { finalError } from "./error-fields.js";
+import type { Handler, HandlerContext } from "./handler.js";
 import type { TaskMessage, ThreadSetup } from "./messages.js";
 import { Transferred, type TaskControls, type TaskRunner } from "./task-loop.js";
-
-/** What a handler is called with beside the payload. */
-export interface HandlerContext {
-  readonly taskId: string;
-  readonly taskType: string;
-  readonly metadata: Record<string, unknown> | undefined;
-  /** Attempts so far, this one included. */
-  readonly attempt: number;
-  /** Results of the dependencies by their ids, if the task asked for them. */
-  readonly dependencyResults: Record<string, unknown> | undefined;
-  /** Aborted when the task is cancelled and has time to end by itself (`cancelGracePeriod`). */
-  readonly signal: AbortSignal;
-  /** Reports progress. */
-  progress(value: number): void;
-  /** Makes a result whose objects are moved to the manager's thread instead of copied. */
-  transfer(value: unknown, transferList: readonly TransferListItem[]): unknown;
-}
-
-/** Runs tasks of one type. */
-export type Handler = (payload: unknown, context: HandlerContext) => unknown;
 
 /** Runs each task with the handler of its type. */
 export class HandlerModules implements TaskRunner {
