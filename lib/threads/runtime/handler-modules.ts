@@ -1,4 +1,5 @@
 import type { TransferListItem } from "node:worker_threads";
+import { loadModule } from "./load-module.js";
 import { builtInHandlers } from "./built-in-handlers.js";
 import { finalError } from "./error-fields.js";
 import type { Handler, HandlerContext } from "./handler.js";
@@ -16,7 +17,7 @@ export class HandlerModules implements TaskRunner {
   static async load(modules: ThreadSetup["handlers"]): Promise<HandlerModules> {
     const handlers: Record<string, Handler> = { ...builtInHandlers };
     for (const [type, { url, name }] of Object.entries(modules)) {
-      const exports = (await import(url)) as Record<string, unknown>;
+      const exports = await loadModule(url);
       handlers[type] = handlerOf(exports, url, name);
     }
     return new HandlerModules(handlers);
@@ -34,14 +35,10 @@ export class HandlerModules implements TaskRunner {
   }
 }
 
-function handlerOf(exports: Record<string, unknown>, url: string, name: string | undefined): Handler {
-  // A CommonJS module's exports are the default export.
-  const whole = exports.default;
-  const found =
-    name === undefined || name === "default"
-      ? ((whole as { default?: unknown } | undefined)?.default ?? whole)
-      : (exports[name] ?? (whole as Record<string, unknown> | undefined)?.[name]);
-  if (typeof found !== "function") throw new TypeError(`${url} exports no function ${name ?? "default"}`);
+function handlerOf(exports: Record<string, unknown>, url: string, name = "default"): Handler {
+  const whole = (exports.default ?? exports) as Record<string, unknown>;
+  const found = name === "default" ? whole : (exports[name] ?? whole[name]);
+  if (typeof found !== "function") throw new TypeError(`${url} exports no function ${name}`);
   return found as Handler;
 }
 

@@ -1,4 +1,5 @@
 import { parentPort } from "node:worker_threads";
+import { loadModule } from "./load-module.js";
 import type { ControlPort } from "./control-port.js";
 import type { TaskMessage } from "./messages.js";
 import type { TaskControls, TaskRunner } from "./task-loop.js";
@@ -34,7 +35,7 @@ export class ProtocolScript implements TaskRunner {
         setImmediate(() => process.exit(0));
       };
     }
-    await import(url);
+    await loadModule(url);
     return script;
   }
 
