@@ -119,8 +119,8 @@ export declare function pendingTasks(pool: number): number | undefined;
 export declare function readyTasks(pool: number): number | undefined;
 /** Adds a slot that serves these lanes (a bit each). */
 export declare function addSlot(pool: number, lanes: number): number | undefined;
-/** The slot gets no further task. */
-export declare function retireSlot(pool: number, slot: number): void;
+/** The slot gets no further task, unless it has one and `onlyIfIdle`; returns whether it has none. */
+export declare function retireSlot(pool: number, slot: number, onlyIfIdle: boolean): boolean | undefined;
 /** The slot is gone; its task has failed. */
 export declare function loseSlot(pool: number, slot: number): void;
 /** Cancels a pending task (-2); else returns the slot that runs it, or -1 if it has its outcome. */
@@ -212,7 +212,7 @@ export declare class NativeThreadPool {
    * the thread alive. Returns false if there is no such pool.
    */
   static attach(pool: number, slot: number, wake: () => void): boolean
-  /** Forgets all tasks and threads. `wake` is not called any more. */
+  /** `wake` is not called any more. The counts stay readable. */
   close(): void
 }
 

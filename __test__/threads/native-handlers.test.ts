@@ -627,10 +627,12 @@ describe("native tasks", () => {
   test("need no thread, and are no workers in the status and the metrics", async () => {
     const manager = native({ minWorkers: 1 });
     await manager.ready();
-    const result = manager.run("COMPRESSION", { data: large.subarray(0, 4_000_000) });
+    const result = rejection(manager.run("COMPRESSION", slow));
     await nextEvent(manager, "taskAssigned");
     expect(manager.getMetrics()).toMatchObject({ runningTasks: 1, totalWorkers: 1, activeWorkers: 0 });
+    await manager.cancelTask("task-1");
     await result;
+    await manager.run("COMPRESSION", { data: "text" });
     expect(manager.getWorkerStatus()).toMatchObject([{ id: "worker-1", tasksCompleted: 0 }]);
   });
 

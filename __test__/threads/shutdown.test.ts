@@ -34,6 +34,8 @@ describe("shutdown", () => {
     await manager.shutdown({ drain: true });
     expect(await Promise.all(results)).toEqual([1, 2, 3]);
     expect(await flaky).toBe(2);
+    await nextTurn();
+    expect(manager.getMetrics()).toMatchObject({ completedTasks: 4, retriedTasks: 1 });
   });
 
   test("ends running tasks at once with force, also a running shutdown", async () => {

@@ -268,6 +268,22 @@ describe("a full queue", () => {
     expect(order).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
+  test("lets go of a submission that waits when its signal is aborted", async () => {
+    const manager = manageActions({ maxTaskQueueSize: 1, queueFull: "wait" });
+    manager.pause();
+    await manager.submitTask("CUSTOM", { action: "echo" });
+    const controller = new AbortController();
+    const waiting = rejection(act(manager, "echo", {}, { signal: controller.signal }));
+    const other = act(manager, "echo", { value: "other" });
+    controller.abort();
+    expect(await waiting).toMatchObject({
+      code: "TASK_CANCELLED",
+      cause: controller.signal.reason as unknown,
+    });
+    manager.resume();
+    expect(await other).toBe("other");
+  });
+
   test("counts tasks that are blocked or wait for a retry", async () => {
     const manager = manageActions({ maxTaskQueueSize: 2, retryDelay: 60_000 });
     const failing = await manager.submitTask("CUSTOM", { action: "fail" });

@@ -465,6 +465,28 @@ describe("recycling", () => {
   });
 });
 
+test("a worker over maxWorkerMemory finishes its task, and no other task is harmed", async () => {
+  const manager = manage({
+    minWorkers: 1,
+    maxWorkers: 1,
+    maxRetries: 0,
+    maxWorkerMemory: 16 * 1024 * 1024,
+    resourceLimits: { maxOldGenerationSizeMb: 256 },
+    workerScriptPath: script("growing-script.cjs"),
+  });
+  const reasons: string[] = [];
+  manager.on("workerRecycled", ({ reason }) => reasons.push(reason));
+  const gate = new Gate();
+  const growing = manager.run("CUSTOM", { megabytes: 40, flag: gate.flag });
+  const others = Array.from({ length: 50 }, async (_, n) => manager.run("CUSTOM", { n }));
+  await nextEvent(manager, "workerHeartbeat");
+  gate.open();
+  expect(await growing).toBe(40);
+  expect(await Promise.all(others)).toEqual(Array.from({ length: 50 }, (_, n) => n));
+  expect(reasons).toEqual(["memory"]);
+  expect(manager.getMetrics()).toMatchObject({ failedTasks: 0, completedTasks: 51 });
+});
+
 describe("metrics", () => {
   test("are all 0 at first, and never NaN", () => {
     const manager = manage({ minWorkers: 0 });

@@ -43,6 +43,7 @@ export class HealthChecks {
     this.#processActions();
     // A worker that took a task meanwhile could not answer: its task's timeout judges it.
     if (info.state !== WorkerState.IDLE || attempts(thread) !== attemptsBefore) return;
+    if (!this.#threads.retireIfIdle(thread)) return;
     info.state = WorkerState.UNHEALTHY;
     info.isHealthy = false;
     const message = `Worker ${info.id} did not answer a health check in ${String(healthCheckTimeout)} ms`;

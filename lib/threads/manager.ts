@@ -316,12 +316,9 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
     clearInterval(this.#metricsTimer);
     this.#forgetSignals?.();
     this.#scheduling.close();
+    this.#context.native.close();
     this.#context.notify("shutdown");
     for (const { resolve } of this.#idleWaiters.splice(0)) resolve();
-    // Counts stay readable until the manager is collected.
-    setImmediate(() => {
-      this.#context.native.close();
-    });
   }
 
   async #idleOrTimeout(timeout: number): Promise<void> {

@@ -22,6 +22,8 @@ interface Waiting {
   readonly payload: unknown;
   resolve(id: string): void;
   reject(error: Error): void;
+  /** Takes the listener off the task's signal. */
+  forgetSignal?: () => void;
 }
 
 /** Takes tasks in. */
@@ -50,8 +52,23 @@ export class Submissions {
     }
     if (this.#context.config.queueFull === "reject") throw this.queueFullError();
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ checked, payload, resolve, reject });
+      const waiting: Waiting = { checked, payload, resolve, reject };
+      this.#waiting.push(waiting);
+      this.#stopWaitingOnAbort(waiting, checked.options.signal);
     });
+  }
+
+  #stopWaitingOnAbort(waiting: Waiting, signal: AbortSignal | undefined): void {
+    if (signal === undefined) return;
+    const onAbort = (): void => {
+      const index = this.#waiting.indexOf(waiting);
+      if (index >= 0) this.#waiting.splice(index, 1);
+      waiting.reject(cancelled(waiting.checked.options.id, signal.reason));
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    waiting.forgetSignal = () => {
+      signal.removeEventListener("abort", onAbort);
+    };
   }
 
   queueFullError(): WorkerError {
@@ -70,16 +87,21 @@ export class Submissions {
         const task = this.tryAdd(next.checked, next.payload);
         if (task === undefined) return;
         this.#waiting.shift();
+        next.forgetSignal?.();
         next.resolve(task.id);
       } catch (error) {
         this.#waiting.shift();
+        next.forgetSignal?.();
         next.reject(error as Error);
       }
     }
   }
 
   rejectWaiting(error: Error): void {
-    for (const { reject } of this.#waiting.splice(0)) reject(error);
+    for (const { reject, forgetSignal } of this.#waiting.splice(0)) {
+      forgetSignal?.();
+      reject(error);
+    }
   }
 
   /**

@@ -127,14 +127,18 @@ export class ThreadGroup implements ThreadEvents {
     if (!this.#isClosed && hasWork && this.liveCount + this.#retries.size < maxWorkers) this.start();
   }
 
-  /** The thread has had its share of tasks: a replacement starts first, then the thread ends. */
+  /** The thread, which has no task and gets none, has had its share of tasks: a replacement starts first, then the thread ends. */
   recycle(thread: PoolThread, reason: "tasks" | "memory"): void {
     if (!thread.isLive) return;
     thread.recycling = reason;
-    binding.retireSlot(this.#context.pool, thread.slot);
     this.#context.notify("workerRecycled", { worker: thread.info, reason });
     this.#startReplacement();
     this.kill(thread);
+  }
+
+  /** The thread gets no further task, unless it has one. */
+  retireIfIdle(thread: PoolThread): boolean {
+    return binding.retireSlot(this.#context.pool, thread.slot, true) === true;
   }
 
   /** Adds threads; returns how many. */
@@ -152,7 +156,10 @@ export class ThreadGroup implements ThreadEvents {
   shrink(threads: readonly PoolThread[]): number {
     const previousCount = this.liveCount;
     const most = previousCount - this.#context.config.minWorkers;
-    const ended = threads.filter((thread) => thread.isLive).slice(0, Math.max(0, most));
+    const ended = threads
+      .filter((thread) => thread.isLive)
+      .slice(0, Math.max(0, most))
+      .filter((thread) => this.retireIfIdle(thread));
     for (const thread of ended) this.kill(thread);
     if (ended.length === 0) return 0;
     const workerCount = previousCount - ended.length;
@@ -179,7 +186,8 @@ export class ThreadGroup implements ThreadEvents {
   onHeartbeat(thread: PoolThread): void {
     this.#context.notify("workerHeartbeat", thread.info);
     if (thread.info.memoryUsed <= this.#context.config.maxWorkerMemory || !thread.isLive) return;
-    if (thread.info.currentTask === null) this.recycle(thread, "memory");
+    // It gets no further task, and is recycled after the one that it may have.
+    if (binding.retireSlot(this.#context.pool, thread.slot, false) === true) this.recycle(thread, "memory");
     else thread.isOverMemory = true;
   }
 

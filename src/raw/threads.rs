@@ -100,9 +100,10 @@ pub(super) fn add_slot(call: &Call) -> Option<Value> {
     call.number(pool_of(call)?.add_slot(lanes).0.into())
 }
 
+/// Arguments: pool, slot, whether a slot with a task may go on.
 pub(super) fn retire_slot(call: &Call) -> Option<Value> {
-    pool_of(call)?.retire_slot(slot_of(call)?);
-    None
+    let is_idle = pool_of(call)?.retire_slot(slot_of(call)?, call.bool(2)?);
+    call.boolean(is_idle)
 }
 
 pub(super) fn lose_slot(call: &Call) -> Option<Value> {

@@ -132,10 +132,9 @@ impl NativeThreadPool {
         Ok(true)
     }
 
-    /// Forgets all tasks and threads. `wake` is not called any more.
+    /// `wake` is not called any more. The counts stay readable.
     #[napi(catch_unwind)]
     pub fn close(&self) {
-        pool::remove(self.number);
         self.waker.disarm();
     }
 }

@@ -198,8 +198,10 @@ impl Pool {
         self.lock().wakers.insert(slot, waker);
     }
 
-    pub(crate) fn retire_slot(&self, slot: SlotId) {
-        self.lock().scheduler.retire_slot(slot);
+    /// Whether the slot is without a task; if not, it may go on.
+    pub(crate) fn retire_slot(&self, slot: SlotId, only_if_idle: bool) -> bool {
+        let scheduler = &mut self.lock().scheduler;
+        if only_if_idle { scheduler.retire_idle_slot(slot) } else { scheduler.retire_slot(slot) }
     }
 
     pub(crate) fn lose_slot(&self, slot: SlotId) {
@@ -397,6 +399,8 @@ impl Inner {
             }
             Decision::RetireOne => {
                 let Some((slot, _)) = slots.longest_idle else { return ScalingStep::Stay };
+                // Before a task that becomes ready meanwhile is given to it.
+                self.scheduler.retire_slot(slot);
                 self.last_scaling = now;
                 ScalingStep::Retire(slot)
             }

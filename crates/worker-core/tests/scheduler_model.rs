@@ -1,5 +1,12 @@
 //! The scheduler against a plain model: lists that are searched from one end to the other.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests outside of test functions"
+)]
+
 use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;

@@ -150,11 +150,18 @@ impl<P, R> Scheduler<P, R> {
         self.slots.iter().any(|(id, _)| id == slot)
     }
 
-    /// The slot gets no further task. Returns the task that it still runs.
-    pub fn retire_slot(&mut self, slot: SlotId) -> Option<TaskKey> {
-        let slot = self.slots.get_mut(slot)?;
+    /// The slot gets no further task. Returns whether it is without a task.
+    pub fn retire_slot(&mut self, slot: SlotId) -> bool {
+        let Some(slot) = self.slots.get_mut(slot) else { return true };
         slot.is_retired = true;
-        slot.attempt.map(|attempt| attempt.task)
+        slot.attempt.is_none()
+    }
+
+    /// The same, but a slot with a task goes on as before.
+    pub fn retire_idle_slot(&mut self, slot: SlotId) -> bool {
+        let Some(slot) = self.slots.get_mut(slot) else { return true };
+        slot.is_retired |= slot.attempt.is_none();
+        slot.attempt.is_none()
     }
 
     /// The slot is gone. A task that it ran has failed, and may be repeated.
