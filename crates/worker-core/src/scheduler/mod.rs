@@ -37,8 +37,10 @@ pub struct Scheduler<P, R> {
     queues: [ReadyQueue; Lane::COUNT],
     slots: Slots,
     delayed: DelayQueue,
-    /// Tasks that wait for a task.
-    dependents: HashMap<u32, Vec<TaskKey>>,
+    /// Tasks that wait for a task, with their tickets: a task that fails for another dependency
+    /// leaves its place here behind.
+    dependents: HashMap<u32, Vec<(TaskKey, u32)>>,
+    next_ticket: u32,
     actions: VecDeque<Action<R>>,
     /// Settled tasks that the embedder was told of; their places are free from the next batch on.
     told: Vec<TaskKey>,
@@ -62,6 +64,7 @@ impl<P, R> Scheduler<P, R> {
             slots: Slots::default(),
             delayed: DelayQueue::default(),
             dependents: HashMap::new(),
+            next_ticket: 0,
             actions: VecDeque::new(),
             told: Vec::new(),
             policy,
@@ -100,13 +103,15 @@ impl<P, R> Scheduler<P, R> {
         }
         let TaskSpec { dependencies, has_failed_dependency, .. } = spec;
         let key = TaskKey(self.tasks.vacant_key() as u32);
+        let ticket = self.next_ticket;
+        self.next_ticket = ticket.wrapping_add(1);
         let mut unmet = 0;
         for dependency in dependencies {
             if let Some(entry) = self.tasks.get_mut(dependency.0 as usize)
                 && entry.stage != Stage::Settled
             {
                 entry.has_dependents = true;
-                self.dependents.entry(dependency.0).or_default().push(key);
+                self.dependents.entry(dependency.0).or_default().push((key, ticket));
                 unmet += 1;
             }
         }
@@ -116,6 +121,7 @@ impl<P, R> Scheduler<P, R> {
             retry_delay: spec.retry_delay,
             ready_at: now,
             stage: Stage::Blocked(unmet),
+            ticket,
             max_retries: spec.max_retries,
             retry_count: 0,
             fairness_key: spec.fairness_key,
@@ -133,7 +139,7 @@ impl<P, R> Scheduler<P, R> {
         self.pending += 1;
         self.blocked += 1;
         if has_failed_dependency && !self.policy.run_after_failed_dependency {
-            self.fail_dependents(vec![(key, None)]);
+            self.fail_dependents(vec![(key, ticket, None)]);
         } else if unmet == 0 {
             self.make_ready(key, now);
         }
@@ -517,12 +523,15 @@ impl<P, R> Scheduler<P, R> {
         }
         let waiting = self.dependents.remove(&task.0).unwrap_or_default();
         if !is_completed && !self.policy.run_after_failed_dependency {
-            let failed = waiting.into_iter().rev().map(|dependent| (dependent, Some(task)));
+            let failed = waiting.into_iter().rev().map(|(key, ticket)| (key, ticket, Some(task)));
             self.fail_dependents(failed.collect());
             return;
         }
-        for dependent in waiting {
+        for (dependent, ticket) in waiting {
             let Some(entry) = self.tasks.get_mut(dependent.0 as usize) else { continue };
+            if entry.ticket != ticket {
+                continue;
+            }
             let Stage::Blocked(unmet) = &mut entry.stage else { continue };
             *unmet -= 1;
             if *unmet == 0 {
@@ -532,10 +541,10 @@ impl<P, R> Scheduler<P, R> {
     }
 
     /// Fails blocked tasks and those that wait for them; the last of the list first.
-    fn fail_dependents(&mut self, mut failed: Vec<(TaskKey, Option<TaskKey>)>) {
-        while let Some((task, dependency)) = failed.pop() {
+    fn fail_dependents(&mut self, mut failed: Vec<(TaskKey, u32, Option<TaskKey>)>) {
+        while let Some((task, ticket, dependency)) = failed.pop() {
             let Some(entry) = self.tasks.get_mut(task.0 as usize) else { continue };
-            if !matches!(entry.stage, Stage::Blocked(_)) {
+            if entry.ticket != ticket || !matches!(entry.stage, Stage::Blocked(_)) {
                 continue;
             }
             entry.stage = Stage::Settled;
@@ -544,7 +553,8 @@ impl<P, R> Scheduler<P, R> {
             self.recorder.failed += 1;
             self.actions.push_back(Action::DependencyFailed { task, dependency });
             let waiting = self.dependents.remove(&task.0).unwrap_or_default();
-            failed.extend(waiting.into_iter().rev().map(|dependent| (dependent, Some(task))));
+            let waiting = waiting.into_iter().rev();
+            failed.extend(waiting.map(|(key, ticket)| (key, ticket, Some(task))));
         }
     }
 

@@ -83,6 +83,8 @@ pub(super) struct Entry<P> {
     /// When the task became ready, in milliseconds.
     pub(super) ready_at: f64,
     pub(super) stage: Stage,
+    /// Tells the task from earlier ones at its place in the table.
+    pub(super) ticket: u32,
     pub(super) max_retries: u32,
     pub(super) retry_count: u32,
     pub(super) fairness_key: u32,
