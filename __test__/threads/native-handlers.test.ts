@@ -671,6 +671,22 @@ describe("native tasks", () => {
     },
   );
 
+  test("refuse options that mean nothing to them", async () => {
+    const manager = native();
+    const buffer = new ArrayBuffer(8);
+    for (const [field, options] of [
+      ["transferList", { transferList: [buffer] }],
+      ["passDependencyResults", { passDependencyResults: true }],
+    ] as const)
+      expect(
+        await rejection(manager.submitTask("COMPRESSION", { data: buffer }, null, options)),
+      ).toMatchObject({
+        code: "VALIDATION_ERROR",
+        field,
+      });
+    expect(buffer.byteLength).toBe(8);
+  });
+
   test("give way to a handler module or a script", async () => {
     const manager = native({ handlers: { COMPRESSION: script("actions.cjs") } });
     expect(await manager.run("COMPRESSION", { action: "echo", value: "mine" })).toBe("mine");

@@ -359,7 +359,7 @@ test("complete example", async () => {
         const taskIds = await Promise.all(taskPromises);
         console.log(\`Submitted \${taskIds.length} tasks\`);
 
-        await new Promise(resolve => setTimeout(resolve, 500));
+        await new Promise(resolve => setTimeout(resolve, 5000));
 
         const metrics = workerManager.getMetrics();
         console.log('Current metrics:', metrics.completedTasks);
@@ -383,7 +383,7 @@ test("complete example", async () => {
           }
         );
 
-        await new Promise(resolve => setTimeout(resolve, 300));
+        await new Promise(resolve => setTimeout(resolve, 3000));
 
         const finalMetrics = workerManager.getMetrics();
         console.log('\\n=== Final Statistics ===');

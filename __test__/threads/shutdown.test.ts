@@ -106,6 +106,16 @@ describe("shutdown", () => {
       if (typeof value === "number") expect(Number.isFinite(value)).toBe(true);
   });
 
+  test("refuses a wrong timeout, and goes on", async () => {
+    const manager = manageActions();
+    for (const timeout of [-1, NaN, "soon" as never])
+      expect(await rejection(manager.shutdown({ timeout }))).toMatchObject({
+        code: "VALIDATION_ERROR",
+        field: "timeout",
+      });
+    expect(await act(manager, "echo", { value: 1 })).toBe(1);
+  });
+
   test("works right after construction", async () => {
     const manager = manage({ minWorkers: 2 });
     await manager.shutdown();

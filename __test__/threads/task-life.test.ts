@@ -211,6 +211,27 @@ describe("a task's life", () => {
     expect(last).toEqual([...last].sort((a, b) => a - b));
   });
 
+  test("reports no progress after its end, least of all for a later task", async () => {
+    const manager = manageActions();
+    const seen: unknown[] = [];
+    manager.on("taskProgress", ({ task, progress }) => seen.push([task.id, progress]));
+    await act(manager, "lateProgress");
+    // The place of the first task on the native side is used again by one of these.
+    for (let count = 0; count < 4; count++) expect(await act(manager, "turns", { turns: 5 })).toBe(5);
+    expect(seen).toEqual([]);
+  });
+
+  test("is forgotten when payloads and results take too much memory", async () => {
+    const manager = manageActions();
+    const value = "x".repeat(24 * 1024 * 1024);
+    const ids: string[] = [];
+    for (let count = 0; count < 3; count++) {
+      ids.push(await manager.submitTask("CUSTOM", { action: "length", value }));
+      await manager.onIdle();
+    }
+    expect(ids.map((id) => manager.getTask(id)?.result)).toEqual([undefined, value.length, value.length]);
+  });
+
   test("is known to waitForTask before and after its end", async () => {
     const manager = manageActions({ maxRetries: 0 });
     const id = await manager.submitTask("CUSTOM", { action: "echo", value: 5 });
@@ -370,6 +391,26 @@ describe("dependencies", () => {
       blockedTasks: 0,
       pendingTasks: 0,
     });
+  });
+
+  test("are known to their dependents though the history forgets them", async () => {
+    const manager = manageActions({ historySize: 0, maxRetries: 0 });
+    const gate = new Gate();
+    const a = await manager.submitTask("CUSTOM", { action: "echo", value: "kept" });
+    const b = await manager.submitTask("CUSTOM", { action: "waitFor", flag: gate.flag });
+    const context = act<{ dependencyResults: unknown }>(
+      manager,
+      "context",
+      {},
+      { dependencies: [a, b], passDependencyResults: true },
+    );
+    const bad = await manager.submitTask("CUSTOM", { action: "fail" });
+    const dependent = rejection(act(manager, "echo", {}, { dependencies: [bad] }));
+    await nextEvent(manager, "taskAssigned", ({ task }) => task.id === b);
+    expect(manager.getTask(a)).toBeUndefined();
+    gate.open(7);
+    expect((await context).dependencyResults).toEqual({ [a]: "kept", [b]: 7 });
+    expect(await dependent).toMatchObject({ code: "DEPENDENCY_FAILED", message: `Dependency ${bad} FAILED` });
   });
 
   test("may fail with onDependencyFailure run", async () => {
@@ -571,6 +612,18 @@ describe("cancellation", () => {
     expect(await rejection(result)).toMatchObject({ code: "TASK_CANCELLED" });
     expect(await act(manager, "thread")).toBe(manager.getWorkerStatus()[0]?.threadId);
     expect(manager.getWorkerStatus()).toMatchObject([{ id: "worker-1", state: "IDLE" }]);
+  });
+
+  test("ends the thread of a task that times out in its time of grace", async () => {
+    const manager = manageActions({ cancelGracePeriod: 60_000 });
+    const result = rejection(act(manager, "spin", {}, { timeout: 60 }));
+    await nextEvent(manager, "taskAssigned");
+    const exited = nextEvent(manager, "workerExited");
+    expect(await manager.cancelTask("task-1")).toBe(true);
+    expect(await result).toMatchObject({ code: "TASK_CANCELLED" });
+    expect((await exited)[0].worker.id).toBe("worker-1");
+    expect(await act(manager, "echo", { value: "next" })).toBe("next");
+    expect(manager.getWorkerStatus()).toMatchObject([{ id: "worker-2", state: "IDLE" }]);
   });
 
   test("comes too late when the task completes in its time of grace", async () => {

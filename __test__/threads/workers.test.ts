@@ -153,6 +153,16 @@ describe("health checks", () => {
     }
   });
 
+  test("may overlap", async () => {
+    const manager = manageActions({ healthCheckTimeout: 300 });
+    const errors = jest.fn();
+    manager.on("workerError", errors);
+    await manager.ready();
+    await Promise.all([1, 2, 3].map(async () => manager.performHealthChecks()));
+    expect(errors).not.toHaveBeenCalled();
+    expect(manager.getWorkerStatus()).toMatchObject([{ id: "worker-1", isHealthy: true }]);
+  });
+
   test("do not judge a busy worker", async () => {
     const manager = manageActions({ healthCheckTimeout: 20 });
     const errors = jest.fn();
@@ -388,6 +398,23 @@ describe("scaling", () => {
     expect(await manager.scaleDown()).toBe(0);
     expect(await rejection(manager.scaleUp(-1))).toMatchObject({ code: "VALIDATION_ERROR", field: "count" });
   });
+
+  test.each([true, false])(
+    "ends workers beyond a lowered maxWorkers, with enableAutoScaling %p",
+    async (enableAutoScaling) => {
+      const manager = manageActions({ minWorkers: 1, maxWorkers: 3, enableAutoScaling });
+      await manager.ready();
+      let online = 1;
+      const allOnline = nextEvent(manager, "workerCreated", () => ++online === 3);
+      await manager.scaleUp(2);
+      await allOnline;
+      let ended = 0;
+      const allEnded = nextEvent(manager, "workerTerminated", () => ++ended === 2);
+      await manager.updateConfig({ maxWorkers: 1, autoScaleInterval: 5 });
+      await allEnded;
+      expect(manager.getWorkerStatus()).toHaveLength(1);
+    },
+  );
 
   test("is off with enableAutoScaling false", async () => {
     const manager = manageActions({

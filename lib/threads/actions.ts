@@ -102,7 +102,7 @@ export class Actions {
     const task = this.#context.tasks.byKey(records[at + Action.Task] ?? -1);
     if (task === undefined) return;
     if (kind === ActionKind.DependencyFailed) {
-      this.#dependencyFailed(task, records[at + Action.Detail] ?? -1);
+      this.#dependencyFailed(task);
       return;
     }
     const runner: Runner = { thread, info: thread?.info ?? this.#nativeWorkers.of(slot) };
@@ -119,13 +119,13 @@ export class Actions {
         this.#completed(task, runner, this.#date(time), body);
         break;
       case ActionKind.Cancelled:
-        this.#cancelled(task, runner, this.#date(time));
+        this.#cancelled(task, runner, this.#date(time), records[at + Action.Failure] as FailureKind);
         break;
       case ActionKind.Failed:
         this.#failed(task, runner, at, body.content);
     }
     // A native task that is ended takes its slot with it.
-    const isLost = kind === ActionKind.Cancelled || records[at + Action.Failure] === FailureKind.Timeout;
+    const isLost = records[at + Action.Failure] !== FailureKind.Error;
     if (thread === undefined && isLost) this.#nativeWorkers.forget(slot);
   }
 
@@ -148,7 +148,7 @@ export class Actions {
     if (
       thread !== undefined &&
       extras !== undefined &&
-      (extras.posted !== undefined || extras.passDependencyResults)
+      (extras.posted !== undefined || extras.passDependencyResults === true)
     )
       this.#host.postPayload(task, thread);
   }
@@ -160,14 +160,16 @@ export class Actions {
       status: TaskStatus.COMPLETED,
       at,
       result: resultOf(task, thread, body),
-      bytes: (body.content?.length ?? 0) + (body.data?.length ?? 0),
+      resultBytes: (body.content?.length ?? 0) + (body.data?.length ?? 0),
       worker: info,
     });
     this.#recycleIfNeeded(thread);
   }
 
-  #cancelled(task: Task, { thread, info }: Runner, at: number): void {
+  #cancelled(task: Task, { thread, info }: Runner, at: number, failure: FailureKind): void {
     release(info);
+    // It ran for too long while it had time to end by itself.
+    if (failure === FailureKind.Timeout && thread !== undefined) this.#threads.replace(thread);
     const error = this.#host.cancellationError(task);
     settle(this.#context, task, { status: TaskStatus.CANCELLED, at, error, worker: info });
     this.#recycleIfNeeded(thread);
@@ -176,7 +178,7 @@ export class Actions {
   #failed(task: Task, runner: Runner, at: number, content: string | Uint8Array | undefined): void {
     const records = this.#records;
     const failure = records[at + Action.Failure] as FailureKind;
-    const delay = records[at + Action.Detail] ?? -1;
+    const delay = records[at + Action.Delay] ?? -1;
     const attempt = records[at + Action.Attempt] ?? 0;
     const time = this.#date(records[at + Action.At] ?? 0);
     const { thread, info } = runner;
@@ -199,11 +201,9 @@ export class Actions {
     this.#recycleIfNeeded(thread);
   }
 
-  #dependencyFailed(task: Task, dependencyKey: number): void {
-    const { tasks } = this.#context;
-    const dependency = tasks.byKey(dependencyKey) ?? failedDependency(task, (id) => tasks.get(id));
-    const reason =
-      dependency === undefined ? "a dependency" : `Dependency ${dependency.id} ${dependency.status}`;
+  #dependencyFailed(task: Task): void {
+    const dependency = Task.extrasOf(task)?.dependencies?.find(({ error }) => error !== undefined);
+    const reason = `Dependency ${String(dependency?.id)} ${String(dependency?.status)}`;
     const error = new WorkerError(reason, "DEPENDENCY_FAILED", undefined, task.id, dependency?.error);
     settle(this.#context, task, { status: TaskStatus.FAILED, at: Date.now(), error, worker: undefined });
   }
@@ -250,9 +250,4 @@ function failureError(
     case FailureKind.Error:
       return taskError(content, task.id, workerId);
   }
-}
-
-/** The dependency that has failed, of a task that is settled or was submitted after that. */
-function failedDependency(task: Task, find: (id: string) => Task | undefined): Task | undefined {
-  return task.dependencies.map((id) => find(id)).find((dependency) => dependency?.error !== undefined);
 }

@@ -1,6 +1,8 @@
 import { ValidationError } from "./errors.js";
 import { TaskPriority } from "./enums.js";
 import type { NativeThreadPoolOptions } from "./native.js";
+import { ownError } from "./own-error.js";
+import { modulesOf } from "./script-url.js";
 import type { WorkerManagerConfig } from "./types.js";
 
 const MIB = 1024 * 1024;
@@ -138,7 +140,23 @@ export function resolveConfig(config: WorkerManagerConfig | undefined, base: Res
       result.minWorkers,
     );
   result.retryOn = resolveRetryOn(given.retryOn, base.retryOn);
+  checkWorkerData(result.workerData);
+  modulesOf(result);
   return result;
+}
+
+/** @throws ValidationError unless it is a number of milliseconds; infinite is one */
+export function checkTime(value: unknown, field: string): void {
+  if (!isTime(value)) throw new ValidationError(`${field} must be a number of milliseconds`, field, value);
+}
+
+function checkWorkerData(workerData: unknown): void {
+  try {
+    structuredClone(workerData);
+  } catch (error) {
+    const message = `workerData cannot be sent: ${ownError(error).message}`;
+    throw new ValidationError(message, "workerData", workerData);
+  }
 }
 
 function checkQueueSize(size: unknown): void {

@@ -1,20 +1,18 @@
 import { EventEmitter } from "node:events";
 import { Actions } from "./actions.js";
-import { defaultConfig, nativeOptions, resolveConfig, type ResolvedConfig } from "./config.js";
+import { checkTime, defaultConfig, nativeOptions, resolveConfig, type ResolvedConfig } from "./config.js";
 import { ManagerContext } from "./context.js";
 import { TaskStatus } from "./enums.js";
 import { ValidationError, WorkerError } from "./errors.js";
 import { HealthChecks } from "./health-checks.js";
 import { takeMetrics } from "./metrics.js";
 import { binding, Cancellation } from "./native.js";
-import { ownError } from "./own-error.js";
 import type { PoolThread } from "./pool-thread.js";
 import { Scheduling } from "./scheduling.js";
-import { modulesOf } from "./script-url.js";
 import { settle } from "./settlement.js";
 import { handleSignals } from "./signals.js";
 import { cancelled, Submissions } from "./submissions.js";
-import { isSettled, Task } from "./task.js";
+import { isSettled, settling, Task, tellOutcome } from "./task.js";
 import { checkTask } from "./task-options.js";
 import { ThreadGroup } from "./thread-group.js";
 import type {
@@ -65,8 +63,6 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
   constructor(config?: WorkerManagerConfig) {
     super();
     const resolved = resolveConfig(config, defaultConfig as ResolvedConfig);
-    checkWorkerData(resolved.workerData);
-    modulesOf(resolved);
     this.#context = new ManagerContext(this, resolved, {
       onActions: () => {
         this.#actions.process();
@@ -112,7 +108,6 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
    * @throws WorkerError (as a rejection) with code `QUEUE_FULL`, `UNKNOWN_DEPENDENCY`, `TASK_CANCELLED` (the signal was
    *   aborted already) or `MANAGER_SHUTDOWN`
    */
-  // eslint-disable-next-line
   submitTask<R = any, P = any>(
     type: TaskTypeName,
     payload: P,
@@ -133,12 +128,8 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
    */
   run<R = any, P = any>(type: TaskTypeName, payload: P, options?: TaskOptions): Promise<R> {
     return new Promise((resolve, reject) => {
-      const callback: TaskCallback<R> = (error, result) => {
-        if (error === null) resolve(result as R);
-        else reject(error);
-      };
       // What it throws becomes the rejection.
-      this.#submit(type, payload, callback, options).catch(reject);
+      this.#submit(type, payload, settling<R>(resolve, reject), options).catch(reject);
     });
   }
 
@@ -167,12 +158,9 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
     if (task === undefined)
       throw new WorkerError(`Unknown task: ${taskId}`, "UNKNOWN_TASK", undefined, taskId);
     return new Promise((resolve, reject) => {
-      const settleWith: TaskCallback<R> = (error, result) => {
-        if (error === null) resolve(result as R);
-        else reject(error);
-      };
-      if (isSettled(task)) settleWith(task.error ?? null, task.result as R);
-      else Task.addWaiter(task, settleWith);
+      const waiter = settling<R>(resolve, reject);
+      if (isSettled(task)) tellOutcome(task, waiter);
+      else Task.addWaiter(task, waiter);
     });
   }
 
@@ -216,8 +204,6 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
   async updateConfig(config: Partial<WorkerManagerConfig>): Promise<void> {
     this.#refuseIfShutdown();
     const resolved = resolveConfig(config, this.#context.config);
-    checkWorkerData(resolved.workerData);
-    modulesOf(resolved);
     this.#context.config = resolved;
     this.#context.native.setOptions(nativeOptions(resolved));
     this.#context.tasks.setHistorySize(resolved.historySize);
@@ -272,8 +258,11 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
   /**
    * Takes no further tasks, cancels those that wait, waits for those that run, then ends all threads. Called again, it
    * returns the same promise; `force` still takes effect.
+   *
+   * @throws ValidationError (as a rejection) if the timeout is no number of milliseconds
    */
   async shutdown(options: ShutdownOptions = {}): Promise<void> {
+    if (options.timeout !== undefined) checkTime(options.timeout, "timeout");
     this.#shutdown ??= this.#scheduling.hold(this.#shutDown(options));
     if (options.force === true) this.#force?.();
     return this.#shutdown;
@@ -350,7 +339,7 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
 
   #cancelPending(error: Error): void {
     for (const task of this.#context.tasks.allUnsettled()) {
-      if (task.status === TaskStatus.PENDING) this.#cancelIfPending(task, error);
+      if (task.status === TaskStatus.PENDING) this.#requestCancel(task, error);
     }
   }
 
@@ -364,25 +353,22 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
     this.#actions.process();
   }
 
-  /** False: the task runs, or has its outcome. */
-  #cancelIfPending(task: Task, error: Error): boolean {
-    if (binding.cancelTask(this.#context.pool, Task.keyOf(task)) !== Cancellation.Cancelled) return false;
-    const at = Date.now();
-    settle(this.#context, task, { status: TaskStatus.CANCELLED, at, error, worker: undefined });
-    this.#actions.process();
-    return true;
+  /** Asks the native side to cancel; a task that waits is cancelled at once. */
+  #requestCancel(task: Task, error: Error): number {
+    const outcome = binding.cancelTask(this.#context.pool, Task.keyOf(task)) ?? Cancellation.TooLate;
+    if (outcome === Cancellation.Cancelled) {
+      settle(this.#context, task, { status: TaskStatus.CANCELLED, at: Date.now(), error, worker: undefined });
+      this.#actions.process();
+    }
+    return outcome;
   }
 
   /** Resolves with whether the task is cancelled thereby. */
   async #cancel(task: Task, reason: unknown, isForced = false): Promise<boolean> {
     if (isSettled(task)) return false;
-    const outcome = binding.cancelTask(this.#context.pool, Task.keyOf(task)) ?? Cancellation.TooLate;
     const error = reason instanceof WorkerError ? reason : cancelled(task.id, reason);
-    if (outcome === Cancellation.Cancelled) {
-      settle(this.#context, task, { status: TaskStatus.CANCELLED, at: Date.now(), error, worker: undefined });
-      this.#actions.process();
-      return true;
-    }
+    const outcome = this.#requestCancel(task, error);
+    if (outcome === Cancellation.Cancelled) return true;
     // Also if it has its outcome: that is about to be handled.
     if (outcome >= 0) {
       if (!this.#cancelReasons.has(task)) this.#cancelReasons.set(task, reason);
@@ -426,6 +412,7 @@ export class WorkerManager extends EventEmitter<WorkerManagerEvents> {
 
   #applyConfig(): void {
     this.#health.restart();
+    this.#scheduling.restartScaleTimer();
     this.#setMetricsTimer();
     const { handleSignals: isHandling } = this.#context.config;
     if (isHandling && this.#forgetSignals === undefined) {
@@ -489,16 +476,4 @@ function checkCount(count: number): number {
   if (!Number.isInteger(count) || count < 0)
     throw new ValidationError("The count must be an integer of at least 0", "count", count);
   return count;
-}
-
-function checkWorkerData(workerData: unknown): void {
-  try {
-    structuredClone(workerData);
-  } catch (error) {
-    throw new ValidationError(
-      `workerData cannot be sent: ${ownError(error).message}`,
-      "workerData",
-      workerData,
-    );
-  }
 }

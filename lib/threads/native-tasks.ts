@@ -2,6 +2,7 @@ import { ownError } from "./own-error.js";
 import type { ResolvedConfig } from "./config.js";
 import { WorkerTaskType } from "./enums.js";
 import { ValidationError } from "./errors.js";
+import type { CheckedTask } from "./task-options.js";
 
 /** A task that runs in Rust: what is asked as JSON, and the data. */
 export interface NativeTask {
@@ -30,8 +31,15 @@ export function isNativeTask(type: WorkerTaskType, config: ResolvedConfig): bool
   );
 }
 
-/** @throws ValidationError if the payload is not one for this type */
-export function nativeTask(type: WorkerTaskType, payload: unknown): NativeTask {
+/** @throws ValidationError if the payload is not one for this type, or an option means nothing to such a task */
+export function nativeTask({ type, options }: CheckedTask, payload: unknown): NativeTask {
+  for (const name of ["transferList", "passDependencyResults"] as const)
+    if (options[name] !== undefined && options[name] !== false)
+      throw new ValidationError(
+        `${type} tasks run in Rust, where ${name} has no meaning`,
+        name,
+        options[name],
+      );
   if (payload !== null && typeof payload !== "object")
     throw invalid("the payload must be an object", payload);
   const { data: given, ...fields } = (payload ?? {}) as Fields;

@@ -96,8 +96,8 @@ export const enum Action {
   At,
   Body,
   Failure,
-  /** Delay of the retry (-1: none), or the dependency that failed (-1: one that had failed before). */
-  Detail,
+  /** Delay of the retry; -1: there is none. */
+  Delay,
   Attempt,
   Length,
 }

@@ -37,9 +37,9 @@ export class PoolThread {
   readonly #control: MessagePort;
   readonly #events: ThreadEvents;
   readonly #posted = new Map<number, unknown>();
-  #lastPong = 0;
   #lastPing = 0;
-  #onPong: (() => void) | undefined;
+  /** What waits for the answers to pings. */
+  readonly #pings = new Map<number, () => void>();
   #error: Error | undefined;
   #lastUtilization: ReturnType<Worker["performance"]["eventLoopUtilization"]> | undefined;
 
@@ -130,13 +130,13 @@ export class PoolThread {
     return new Promise((resolve) => {
       const finish = (isAnswered: boolean): void => {
         clearTimeout(timer);
-        this.#onPong = undefined;
+        this.#pings.delete(sequence);
         resolve(isAnswered);
       };
       const timer = setTimeout(finish, timeoutMs, false);
-      this.#onPong = () => {
-        if (this.#lastPong >= sequence) finish(true);
-      };
+      this.#pings.set(sequence, () => {
+        finish(true);
+      });
     });
   }
 
@@ -170,9 +170,8 @@ export class PoolThread {
         this.#events.onReady(this);
         break;
       case "pong":
-        this.#lastPong = message.sequence;
         this.#recordHeartbeat(message.memory);
-        this.#onPong?.();
+        this.#pings.get(message.sequence)?.();
         break;
       case "heartbeat":
         this.#recordHeartbeat(message.memory);

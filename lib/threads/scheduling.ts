@@ -72,7 +72,8 @@ export class Scheduling {
     const threads = this.#threads();
     const { config } = this.#context;
     this.#announceAssignments();
-    this.#tend(0, config.enableAutoScaling);
+    // Threads beyond a lowered maximum end in any case.
+    this.#tend(0, config.enableAutoScaling || threads.liveCount > config.maxWorkers);
     threads.balance(this.#state[PoolState.Ready] ?? 0);
     this.#scale(threads, this.#state[PoolState.Step] ?? 0);
     this.#updateKeepAlive();
@@ -89,18 +90,20 @@ export class Scheduling {
 
   #scale(threads: ThreadGroup, step: number): void {
     const { config, tasks } = this.#context;
-    if (!config.enableAutoScaling) {
-      this.#setScaleTimer(false);
-      return;
-    }
     // Further starts would fail as well.
     if (step > 0 && !threads.isRetrying) threads.grow(step);
     const idle = step < 0 ? threads.bySlot(-1 - step) : undefined;
     if (idle !== undefined) threads.shrink([idle]);
     const { liveCount } = threads;
-    this.#setScaleTimer(
-      liveCount > config.minWorkers || (tasks.unsettled > 0 && liveCount < config.maxWorkers),
-    );
+    const canChange = liveCount > config.minWorkers || (tasks.unsettled > 0 && liveCount < config.maxWorkers);
+    this.#setScaleTimer(canChange && (config.enableAutoScaling || liveCount > config.maxWorkers));
+  }
+
+  /** The interval may have changed. */
+  restartScaleTimer(): void {
+    if (this.#scaleTimer === undefined) return;
+    this.#setScaleTimer(false);
+    this.#setScaleTimer(true);
   }
 
   /** The load is looked at again only while it can change the number of threads. */

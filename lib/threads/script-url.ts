@@ -1,8 +1,7 @@
 import { isAbsolute, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { ResolvedConfig } from "./config.js";
 import { ValidationError } from "./errors.js";
-import type { HandlerModule } from "./types.js";
+import type { HandlerModule, WorkerManagerConfig } from "./types.js";
 import { WorkerTaskType } from "./enums.js";
 
 /** What a thread loads. */
@@ -13,8 +12,10 @@ export interface ThreadModules {
   readonly handlers: Readonly<Record<string, { url: string; name: string | undefined }>>;
 }
 
+type Modules = { [K in "workerScriptPath" | "handlers"]: WorkerManagerConfig[K] | undefined };
+
 /** @throws ValidationError if a path, URL or task type of the configuration is not valid */
-export function modulesOf({ workerScriptPath, handlers }: ResolvedConfig): ThreadModules {
+export function modulesOf({ workerScriptPath, handlers }: Modules): ThreadModules {
   return {
     script: workerScriptPath === undefined ? undefined : moduleUrl(workerScriptPath, "workerScriptPath"),
     handlers: handlerUrls(handlers),
@@ -36,7 +37,7 @@ function checked(url: URL, field: string): URL {
 
 /** The modules of a configuration by task type. */
 function handlerUrls(
-  handlers: ResolvedConfig["handlers"],
+  handlers: Modules["handlers"],
 ): Record<string, { url: string; name: string | undefined }> {
   const urls: Record<string, { url: string; name: string | undefined }> = {};
   for (const [type, module] of Object.entries(handlers ?? {})) {

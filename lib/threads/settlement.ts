@@ -1,6 +1,6 @@
 import type { ManagerContext } from "./context.js";
 import { TaskStatus, WorkerState } from "./enums.js";
-import { isSettled, Task } from "./task.js";
+import { isSettled, Task, tellOutcome } from "./task.js";
 import type { WorkerInfo } from "./types.js";
 
 /** Stands in for the worker of a task that never ran. */
@@ -25,20 +25,19 @@ export interface Settlement {
   readonly at: number;
   readonly error?: Error;
   readonly result?: unknown;
-  /** Bytes of the result. */
-  readonly bytes?: number;
+  readonly resultBytes?: number;
   readonly worker: WorkerInfo | undefined;
 }
 
 /** Gives tasks their outcomes: fields first, then the callback, then events. Each task has one outcome. */
 export function settle(context: ManagerContext, task: Task, settlement: Settlement): void {
   if (isSettled(task)) return;
-  const { status, at, error, result, worker, bytes = 0 } = settlement;
+  const { status, at, error, result, worker, resultBytes = 0 } = settlement;
   task.status = status;
   task.completedAt = Math.max(at, task.startedAt, task.createdAt);
   if (error !== undefined) task.error = error;
   else task.result = result;
-  context.tasks.settle(task, bytes);
+  context.tasks.settle(task, Task.payloadBytesOf(task) + resultBytes);
   callBack(context, task);
   const known = worker ?? NO_WORKER;
   switch (status) {
@@ -59,17 +58,12 @@ export function settle(context: ManagerContext, task: Task, settlement: Settleme
 
 function callBack(context: ManagerContext, task: Task): void {
   const { callback, waiters } = Task.takeCallbacks(task);
-  const { error, result } = task;
   if (callback !== undefined) {
     try {
-      if (error === undefined) callback(null, result);
-      else callback(error);
+      tellOutcome(task, callback);
     } catch (thrown) {
       context.reportCallbackError(thrown, task);
     }
   }
-  for (const waiter of waiters) {
-    if (error === undefined) waiter(null, result);
-    else waiter(error);
-  }
+  for (const waiter of waiters) tellOutcome(task, waiter);
 }

@@ -1,4 +1,4 @@
-import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { MessageChannel, type MessagePort, type TransferListItem } from "node:worker_threads";
 import { written, type Body } from "./body.js";
 import type { ManagerContext } from "./context.js";
 import { TaskStatus } from "./enums.js";
@@ -9,12 +9,23 @@ import { ownError } from "./own-error.js";
 import type { PoolThread } from "./pool-thread.js";
 import { isSettled, Task, type PostedPayload, type TaskExtras } from "./task.js";
 import type { CheckedTask } from "./task-options.js";
+import type { TaskOptions } from "./types.js";
 
 interface Dependencies {
+  readonly tasks: readonly Task[];
   /** Of those that are not settled. */
   readonly keys: Float64Array | undefined;
   /** One of them did not complete. */
   readonly hasFailed: boolean;
+}
+
+const noDependencies: Dependencies = { tasks: [], keys: undefined, hasFailed: false };
+
+/** A payload as it goes to the thread. */
+interface Payload {
+  readonly value: unknown;
+  readonly body: Body;
+  readonly posted: PostedPayload | undefined;
 }
 
 interface Waiting {
@@ -50,7 +61,9 @@ export class Submissions {
       const task = this.tryAdd(checked, payload);
       if (task !== undefined) return Promise.resolve(task.id);
     }
-    if (this.#context.config.queueFull === "reject") throw this.queueFullError();
+    const { queueFull, maxTaskQueueSize } = this.#context.config;
+    if (queueFull === "reject")
+      throw new WorkerError(`Task queue is full (${String(maxTaskQueueSize)})`, "QUEUE_FULL");
     return new Promise((resolve, reject) => {
       const waiting: Waiting = { checked, payload, resolve, reject };
       this.#waiting.push(waiting);
@@ -69,13 +82,6 @@ export class Submissions {
     waiting.forgetSignal = () => {
       signal.removeEventListener("abort", onAbort);
     };
-  }
-
-  queueFullError(): WorkerError {
-    return new WorkerError(
-      `Task queue is full (${String(this.#context.config.maxTaskQueueSize)})`,
-      "QUEUE_FULL",
-    );
   }
 
   /** Takes in what waits for room, as far as there is room. */
@@ -118,40 +124,39 @@ export class Submissions {
       return this.#addNative(checked, payload ?? null, dependencies);
     // Objects that are moved cannot be moved back.
     if (options.transferList !== undefined && this.#isFull()) return undefined;
-    const { body, posted } = this.#payloadBody(payload ?? null, options.transferList);
-    const { id, number } = this.#nextId(options.id);
-    const extra = this.#extraFields(checked, posted);
-    this.#fillNumbers(Lane.Script, checked, number, posted, dependencies.hasFailed);
-    const key = binding.submitTask(
-      this.#context.pool,
-      this.#numbers,
-      extra.isPosted ? BodyKind.Posted : body.kind,
-      extra.isPosted ? undefined : body.content,
-      extra.json,
-      dependencies.keys,
-    );
-    if (key === undefined || key < 0) {
-      posted?.port?.close();
-      return undefined;
-    }
-    this.#count = number;
-    return this.#added(this.#record(checked, payload ?? null, id, posted), key, options.signal, posted);
+    const sent = writePayload(payload ?? null, options.transferList);
+    const isPosted = sent.posted !== undefined || options.passDependencyResults === true;
+    const body = isPosted ? { kind: BodyKind.Posted, content: undefined } : sent.body;
+    const task = this.#add(Lane.Script, checked, sent, dependencies, body, extraFields(options));
+    if (task === undefined) sent.posted?.port?.close();
+    return task;
   }
 
   /** Takes a task in that runs in Rust. */
-  #addNative(checked: CheckedTask, payload: unknown, { keys, hasFailed }: Dependencies): Task | undefined {
-    const { request, data } = nativeTask(checked.type, payload);
-    const { id, number } = this.#nextId(checked.options.id);
-    this.#fillNumbers(Lane.Native, checked, number, undefined, hasFailed);
-    const key = binding.submitTask(this.#context.pool, this.#numbers, BodyKind.Native, data, request, keys);
-    if (key === undefined || key < 0) return undefined;
-    this.#count = number;
-    return this.#added(this.#record(checked, payload, id, undefined), key, checked.options.signal, undefined);
+  #addNative(checked: CheckedTask, payload: unknown, dependencies: Dependencies): Task | undefined {
+    const { request, data } = nativeTask(checked, payload);
+    const body = { kind: BodyKind.Native, content: data };
+    const sent = { value: payload, body, posted: undefined };
+    return this.#add(Lane.Native, checked, sent, dependencies, body, request);
   }
 
-  #added(task: Task, key: number, signal: AbortSignal | undefined, posted: PostedPayload | undefined): Task {
-    this.#context.tasks.add(task, key);
-    this.#followSignal(task, signal, posted);
+  #add(
+    lane: Lane,
+    checked: CheckedTask,
+    payload: Payload,
+    dependencies: Dependencies,
+    { kind, content }: Body,
+    extra: string | undefined,
+  ): Task | undefined {
+    const { pool, tasks } = this.#context;
+    const { id, number } = this.#nextId(checked.options.id);
+    this.#fillNumbers(lane, checked, number, payload.posted, dependencies.hasFailed);
+    const key = binding.submitTask(pool, this.#numbers, kind, content, extra, dependencies.keys);
+    if (key === undefined || key < 0) return undefined;
+    this.#count = number;
+    const task = record(checked, payload, id, dependencies.tasks);
+    tasks.add(task, key);
+    this.#followSignal(task, checked.options.signal);
     this.#context.requestPass();
     this.#context.notify("taskSubmitted", task);
     return task;
@@ -162,7 +167,7 @@ export class Submissions {
     const extras = Task.extrasOf(task);
     const key = Task.keyOf(task);
     const port = extras?.posted === undefined ? post(task.payload, []) : this.#takePort(task, extras.posted);
-    const dependencyResults = extras?.passDependencyResults === true ? this.#resultsFor(task) : undefined;
+    const dependencyResults = extras?.passDependencyResults === true ? resultsOf(extras) : undefined;
     thread.send({ kind: "payload", task: key, port, dependencyResults });
   }
 
@@ -170,12 +175,6 @@ export class Submissions {
     const port = posted.port ?? (posted.isSingleUse ? undefined : post(task.payload, []));
     posted.port = undefined;
     return port;
-  }
-
-  #resultsFor(task: Task): Record<string, unknown> {
-    const results: Record<string, unknown> = {};
-    for (const id of task.dependencies) results[id] = this.#context.tasks.get(id)?.result;
-    return results;
   }
 
   #checkId(id: string | undefined): void {
@@ -198,64 +197,24 @@ export class Submissions {
     return { id, number };
   }
 
-  /** Keys of the dependencies that are not settled. */
   #dependencies(ids: readonly string[]): Dependencies {
-    if (ids.length === 0) return { keys: undefined, hasFailed: false };
+    if (ids.length === 0) return noDependencies;
+    const tasks: Task[] = [];
     const keys: number[] = [];
     let hasFailed = false;
     for (const id of ids) {
       const dependency = this.#context.tasks.get(id);
       if (dependency === undefined) throw new WorkerError(`Unknown dependency: ${id}`, "UNKNOWN_DEPENDENCY");
+      tasks.push(dependency);
       if (!isSettled(dependency)) keys.push(Task.keyOf(dependency));
       else if (dependency.status !== TaskStatus.COMPLETED) hasFailed = true;
     }
-    return { keys: keys.length === 0 ? undefined : Float64Array.from(keys), hasFailed };
+    return { tasks, keys: keys.length === 0 ? undefined : Float64Array.from(keys), hasFailed };
   }
 
   #isFull(): boolean {
     const { pool, config } = this.#context;
     return (binding.pendingTasks(pool) ?? 0) >= config.maxTaskQueueSize;
-  }
-
-  /** The payload written down, or as a message if it cannot be. */
-  #payloadBody(
-    payload: unknown,
-    transferList: readonly unknown[] | undefined,
-  ): { body: Body; posted: PostedPayload | undefined } {
-    if (transferList === undefined) {
-      try {
-        return { body: payload === null ? written(undefined) : written(payload), posted: undefined };
-      } catch {
-        // It may be sendable nevertheless, for example shared memory.
-      }
-    }
-    try {
-      const port = post(payload, (transferList ?? []) as never[]);
-      const isSingleUse = transferList !== undefined && transferList.length > 0;
-      return { body: { kind: BodyKind.Posted, content: undefined }, posted: { port, isSingleUse } };
-    } catch (error) {
-      throw new ValidationError(`The payload cannot be sent: ${ownError(error).message}`, "payload", payload);
-    }
-  }
-
-  /** What the task's message has beside the usual fields. */
-  #extraFields(
-    { options }: CheckedTask,
-    posted: PostedPayload | undefined,
-  ): { json: string | undefined; isPosted: boolean } {
-    const { id, metadata, passDependencyResults } = options;
-    const isPosted = posted !== undefined || passDependencyResults === true;
-    if (id === undefined && metadata === undefined) return { json: undefined, isPosted };
-    try {
-      const fields = { ...(id !== undefined && { taskId: id }), ...(metadata !== undefined && { metadata }) };
-      return { json: JSON.stringify(fields), isPosted };
-    } catch (error) {
-      throw new ValidationError(
-        `The metadata cannot be sent: ${ownError(error).message}`,
-        "metadata",
-        metadata,
-      );
-    }
   }
 
   #fillNumbers(
@@ -277,29 +236,7 @@ export class Submissions {
     numbers[Submission.HasFailedDependency] = hasFailedDependency ? 1 : 0;
   }
 
-  #record(checked: CheckedTask, payload: unknown, id: string, posted: PostedPayload | undefined): Task {
-    const { options } = checked;
-    const passDependencyResults = options.passDependencyResults === true;
-    const extras: TaskExtras | undefined =
-      posted !== undefined || passDependencyResults
-        ? { passDependencyResults, ...(posted !== undefined && { posted }) }
-        : undefined;
-    return new Task({
-      id,
-      type: checked.type,
-      payload,
-      priority: checked.priority,
-      timeout: checked.timeout,
-      maxRetries: posted?.isSingleUse === true ? 0 : checked.maxRetries,
-      createdAt: Date.now(),
-      dependencies: checked.dependencies,
-      metadata: options.metadata,
-      callback: checked.callback,
-      extras,
-    });
-  }
-
-  #followSignal(task: Task, signal: AbortSignal | undefined, posted: PostedPayload | undefined): void {
+  #followSignal(task: Task, signal: AbortSignal | undefined): void {
     if (signal === undefined) return;
     const onAbort = (): void => {
       this.#cancel(task, signal.reason);
@@ -308,9 +245,78 @@ export class Submissions {
     const forgetSignal = (): void => {
       signal.removeEventListener("abort", onAbort);
     };
-    const passDependencyResults = Task.extrasOf(task)?.passDependencyResults === true;
-    Task.setExtras(task, { passDependencyResults, forgetSignal, ...(posted !== undefined && { posted }) });
+    Task.setExtras(task, { ...Task.extrasOf(task), forgetSignal });
   }
+}
+
+/** The payload written down, or as a message if it cannot be. */
+function writePayload(value: unknown, transferList: readonly TransferListItem[] | undefined): Payload {
+  if (transferList === undefined) {
+    try {
+      return { value, body: written(value ?? undefined), posted: undefined };
+    } catch {
+      // It may be sendable nevertheless, for example shared memory.
+    }
+  }
+  try {
+    const port = post(value, transferList ?? []);
+    const isSingleUse = transferList !== undefined && transferList.length > 0;
+    return { value, body: { kind: BodyKind.Posted, content: undefined }, posted: { port, isSingleUse } };
+  } catch (error) {
+    throw new ValidationError(`The payload cannot be sent: ${ownError(error).message}`, "payload", value);
+  }
+}
+
+function record(
+  checked: CheckedTask,
+  { value, body, posted }: Payload,
+  id: string,
+  dependencies: readonly Task[],
+): Task {
+  const { options } = checked;
+  const hasExtras = posted !== undefined || dependencies.length > 0 || options.passDependencyResults === true;
+  return new Task({
+    id,
+    type: checked.type,
+    payload: value,
+    priority: checked.priority,
+    timeout: checked.timeout,
+    maxRetries: posted?.isSingleUse === true ? 0 : checked.maxRetries,
+    createdAt: Date.now(),
+    dependencies: checked.dependencies,
+    metadata: options.metadata,
+    callback: checked.callback,
+    extras: hasExtras
+      ? {
+          dependencies,
+          passDependencyResults: options.passDependencyResults === true,
+          ...(posted !== undefined && { posted }),
+        }
+      : undefined,
+    payloadBytes: body.content?.length ?? 0,
+  });
+}
+
+/** What the task's message has beside the usual fields. */
+function extraFields({ id, metadata }: TaskOptions): string | undefined {
+  if (id === undefined && metadata === undefined) return undefined;
+  try {
+    return JSON.stringify({
+      ...(id !== undefined && { taskId: id }),
+      ...(metadata !== undefined && { metadata }),
+    });
+  } catch (error) {
+    throw new ValidationError(
+      `The metadata cannot be sent: ${ownError(error).message}`,
+      "metadata",
+      metadata,
+    );
+  }
+}
+
+/** Results by the ids of the dependencies. */
+function resultsOf({ dependencies = [] }: TaskExtras): Record<string, unknown> {
+  return Object.fromEntries(dependencies.map(({ id, result }) => [id, result]));
 }
 
 /** What a cancelled task fails with. */
@@ -320,7 +326,7 @@ export function cancelled(taskId: string | undefined, reason?: unknown, workerId
 }
 
 /** A port from which the value can be received. */
-function post(value: unknown, transferList: readonly never[]): MessagePort {
+function post(value: unknown, transferList: readonly TransferListItem[]): MessagePort {
   const { port1, port2 } = new MessageChannel();
   try {
     port1.postMessage(value, transferList);

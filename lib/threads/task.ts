@@ -9,7 +9,9 @@ export const NO_DEPENDENCIES: readonly string[] = Object.freeze([]);
 export interface TaskExtras {
   /** The payload as a message, for what cannot be written down. */
   readonly posted?: PostedPayload;
-  readonly passDependencyResults: boolean;
+  /** What the task depends on. Kept here, since the history may forget it before the task runs. */
+  readonly dependencies?: readonly Task[];
+  readonly passDependencyResults?: boolean;
   /** Takes the listener off the task's signal. */
   readonly forgetSignal?: () => void;
 }
@@ -44,6 +46,7 @@ export class Task implements WorkerTask {
   declare error?: Error;
   /** The task's place on the native side, while it is not settled. */
   #key = -1;
+  readonly #payloadBytes: number;
   #callback: TaskCallback | undefined;
   #waiters: TaskCallback[] | undefined;
   #extras: TaskExtras | undefined;
@@ -60,6 +63,7 @@ export class Task implements WorkerTask {
     metadata: Record<string, unknown> | undefined;
     callback: TaskCallback | undefined;
     extras: TaskExtras | undefined;
+    payloadBytes: number;
   }) {
     this.id = fields.id;
     this.type = fields.type;
@@ -72,6 +76,12 @@ export class Task implements WorkerTask {
     if (fields.metadata !== undefined) this.metadata = fields.metadata;
     this.#callback = fields.callback;
     this.#extras = fields.extras;
+    this.#payloadBytes = fields.payloadBytes;
+  }
+
+  /** Bytes of the payload as it was written down. */
+  static payloadBytesOf(task: Task): number {
+    return task.#payloadBytes;
   }
 
   static keyOf(task: Task): number {
@@ -106,6 +116,20 @@ export class Task implements WorkerTask {
     task.#extras = undefined;
     return { callback, waiters };
   }
+}
+
+/** Tells the outcome of a settled task. */
+export function tellOutcome({ error, result }: WorkerTask, callback: TaskCallback): void {
+  if (error === undefined) callback(null, result);
+  else callback(error);
+}
+
+/** A callback that settles a promise. */
+export function settling<R>(resolve: (result: R) => void, reject: (error: Error) => void): TaskCallback<R> {
+  return (error, result) => {
+    if (error === null) resolve(result as R);
+    else reject(error);
+  };
 }
 
 /** Whether a task has its outcome. */

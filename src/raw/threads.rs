@@ -252,27 +252,31 @@ fn describe(action: Action<Body>) -> ([f64; RECORD], Body) {
         Action::Failed { task, slot, at, failure, error, retry } => {
             let error = error.unwrap_or_default();
             let mut record = record(Kind::Failed, task, slot, at, &error);
-            let failure = match failure {
-                Failure::Error => 0.0,
-                Failure::Timeout => 1.0,
-                Failure::Crash => 2.0,
-            };
-            record[5] = failure;
+            record[5] = failure_number(failure);
             if let Some(retry) = retry {
                 record[6] = retry.delay;
                 record[7] = retry.attempt.into();
             }
             (record, error)
         }
-        Action::Cancelled { task, slot, at } => {
-            (record(Kind::Cancelled, task, slot, at, &none), none)
-        }
-        Action::DependencyFailed { task, dependency } => {
-            let mut record = record(Kind::DependencyFailed, task, SlotId(0), 0.0, &none);
-            record[6] = dependency.map_or(NONE, |dependency| dependency.0.into());
+        Action::Cancelled { task, slot, at, failure } => {
+            let mut record = record(Kind::Cancelled, task, slot, at, &none);
+            record[5] = failure_number(failure);
             (record, none)
         }
+        Action::DependencyFailed { task } => {
+            (record(Kind::DependencyFailed, task, SlotId(0), 0.0, &none), none)
+        }
         Action::Recycle { slot } => (record(Kind::Recycle, TaskKey(0), slot, 0.0, &none), none),
+    }
+}
+
+/// `FailureKind` of `lib/threads/native.ts` has the same numbers.
+fn failure_number(failure: Failure) -> f64 {
+    match failure {
+        Failure::Error => 0.0,
+        Failure::Timeout => 1.0,
+        Failure::Crash => 2.0,
     }
 }
 

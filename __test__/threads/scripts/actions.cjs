@@ -62,6 +62,19 @@ const actions = {
     for (const value of values) context.progress(value);
     return values.length;
   },
+  lateProgress: (_payload, context) => {
+    const report = () => {
+      context.progress(99);
+      setImmediate(report);
+    };
+    setImmediate(report);
+  },
+  turns: ({ turns }) =>
+    new Promise((resolve) => {
+      const turn = (left) => (left === 0 ? resolve(turns) : setImmediate(turn, left - 1));
+      turn(turns);
+    }),
+  length: ({ value }) => value.length,
   slowProgress: ({ flags, values }, context) => {
     // Waits after each value until the test has seen it.
     values.forEach((value, index) => {

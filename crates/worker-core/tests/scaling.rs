@@ -78,6 +78,14 @@ fn retires_what_is_idle_for_too_long_whatever_the_use() {
     assert_eq!(at(300_010.0), Decision::RetireOne);
 }
 
+#[test]
+fn retires_what_is_idle_beyond_a_lowered_most() {
+    let with = |live, busy| decide(&policy(), &Load { live, busy, ready: 5, ..load() }, 1.0);
+    assert_eq!(with(9, 8), Decision::RetireOne);
+    assert_eq!(with(9, 9), Decision::Stay);
+    assert_eq!(with(8, 7), Decision::Stay);
+}
+
 proptest! {
     #[test]
     fn stays_within_the_limits(
@@ -94,7 +102,8 @@ proptest! {
                 prop_assert!(live + count <= policy.max);
             }
             Decision::RetireOne => {
-                prop_assert!(ready == 0 && busy < live && live > policy.min);
+                prop_assert!(busy < live && live > policy.min);
+                prop_assert!(ready == 0 || live > policy.max);
             }
         }
     }

@@ -414,8 +414,9 @@ impl Pair {
         while let Some(action) = self.scheduler.next_action() {
             let (key, outcome) = match action {
                 Action::Completed { task, .. } => (task, State::Completed),
-                Action::Failed { task, retry: None, .. }
-                | Action::DependencyFailed { task, .. } => (task, State::Failed),
+                Action::Failed { task, retry: None, .. } | Action::DependencyFailed { task } => {
+                    (task, State::Failed)
+                }
                 Action::Cancelled { task, .. } => (task, State::Cancelled),
                 Action::Failed { failure: Failure::Error, error, .. } => {
                     assert!(error.is_some());

@@ -19,6 +19,6 @@ export async function loadModule(url: string): Promise<Record<string, unknown>> 
 
 /** An ES module in a `.js` file: it has not run yet. */
 function isEsModuleError(error: unknown): boolean {
-  const { code, name } = error as { code?: unknown; name?: unknown };
+  const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
   return code === "ERR_REQUIRE_ESM" || code === "ERR_REQUIRE_ASYNC_MODULE" || name === "SyntaxError";
 }

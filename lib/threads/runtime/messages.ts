@@ -1,4 +1,4 @@
-import type { MessagePort, TransferListItem } from "node:worker_threads";
+import type { MessagePort } from "node:worker_threads";
 
 /** What a thread of a pool is started with, as its `workerData`. */
 export interface ThreadSetup {
@@ -34,12 +34,6 @@ export type FromThread =
   | { readonly kind: "pong"; readonly sequence: number; readonly memory: number }
   | { readonly kind: "heartbeat"; readonly memory: number }
   | { readonly kind: "posted"; readonly task: number; readonly value: unknown };
-
-/** A message and the objects that move with it. */
-export interface Posted<T> {
-  readonly message: T;
-  readonly transferList: readonly TransferListItem[];
-}
 
 /** An error on its way to the manager. */
 export interface ErrorFields {

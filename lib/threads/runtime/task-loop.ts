@@ -107,8 +107,9 @@ export class TaskLoop {
   }
 
   #run(key: number, message: TaskMessage): void {
-    const running = new RunningTask(key, (value) => {
-      binding.reportProgress(this.#setup.pool, this.#setup.slot, key, value);
+    const running: RunningTask = new RunningTask(key, (value) => {
+      // What a task reports after its end could be taken for a later task's.
+      if (this.#current === running) binding.reportProgress(this.#setup.pool, this.#setup.slot, key, value);
     });
     this.#current = running;
     let result: unknown;

@@ -52,6 +52,10 @@ pub enum Decision {
 /// A pool under load doubles rather than growing by one, since each step costs a cooldown.
 pub fn decide(policy: &ScalingPolicy, load: &Load, now: f64) -> Decision {
     let use_share = if load.live == 0 { 1.0 } else { load.busy as f64 / load.live as f64 };
+    // The most was lowered.
+    if load.live > policy.max && load.busy < load.live {
+        return Decision::RetireOne;
+    }
     if load.ready > 0 {
         // Without any thread nothing would ever run.
         let is_due = load.live == 0 || now - load.last_up >= policy.up_cooldown;

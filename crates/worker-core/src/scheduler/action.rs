@@ -110,13 +110,13 @@ pub enum Action<R> {
         slot: SlotId,
         /// When.
         at: f64,
+        /// How its attempt ended. After a timeout or a crash the slot is gone.
+        failure: Failure,
     },
     /// A task failed without an attempt, since a dependency did not complete.
     DependencyFailed {
         /// The task.
         task: TaskKey,
-        /// The dependency; absent: one that had failed before the task was submitted.
-        dependency: Option<TaskKey>,
     },
     /// A slot has finished its share of tasks and takes no more.
     Recycle {

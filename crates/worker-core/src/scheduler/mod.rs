@@ -139,7 +139,7 @@ impl<P, R> Scheduler<P, R> {
         self.pending += 1;
         self.blocked += 1;
         if has_failed_dependency && !self.policy.run_after_failed_dependency {
-            self.fail_dependents(vec![(key, ticket, None)]);
+            self.fail_dependents(vec![(key, ticket)]);
         } else if unmet == 0 {
             self.make_ready(key, now);
         }
@@ -330,16 +330,14 @@ impl<P, R> Scheduler<P, R> {
         }
     }
 
-    /// What has happened, in its order. The place of a settled task is used again only after the
-    /// next call of [`Scheduler::begin_batch`].
+    /// What has happened before the last call of [`Scheduler::begin_batch`], in its order.
     pub fn next_action(&mut self) -> Option<Action<R>> {
-        self.tell_all_progress();
         let action = self.actions.pop_front()?;
         match &action {
             Action::Completed { task, .. }
             | Action::Failed { task, retry: None, .. }
             | Action::Cancelled { task, .. }
-            | Action::DependencyFailed { task, .. } => self.told.push(*task),
+            | Action::DependencyFailed { task } => self.told.push(*task),
             _ => {}
         }
         Some(action)
@@ -350,8 +348,10 @@ impl<P, R> Scheduler<P, R> {
         !self.actions.is_empty() || self.slots.iter().any(|(_, slot)| slot.progress.is_some())
     }
 
-    /// Frees the places of the settled tasks that the embedder was told of.
+    /// Starts a batch of actions. Frees the places of the settled tasks that the embedder was told
+    /// of in earlier ones.
     pub fn begin_batch(&mut self) {
+        self.tell_all_progress();
         for task in self.told.drain(..) {
             self.tasks.try_remove(task.0 as usize);
         }
@@ -488,7 +488,7 @@ impl<P, R> Scheduler<P, R> {
         let random = self.random.next();
         let Some(entry) = self.tasks.get_mut(task.0 as usize) else { return };
         if entry.is_cancelling {
-            self.actions.push_back(Action::Cancelled { task, slot, at: now });
+            self.actions.push_back(Action::Cancelled { task, slot, at: now, failure });
             self.recorder.cancelled += 1;
             self.settle(task, false, now);
             return;
@@ -523,8 +523,7 @@ impl<P, R> Scheduler<P, R> {
         }
         let waiting = self.dependents.remove(&task.0).unwrap_or_default();
         if !is_completed && !self.policy.run_after_failed_dependency {
-            let failed = waiting.into_iter().rev().map(|(key, ticket)| (key, ticket, Some(task)));
-            self.fail_dependents(failed.collect());
+            self.fail_dependents(waiting.into_iter().rev().collect());
             return;
         }
         for (dependent, ticket) in waiting {
@@ -541,8 +540,8 @@ impl<P, R> Scheduler<P, R> {
     }
 
     /// Fails blocked tasks and those that wait for them; the last of the list first.
-    fn fail_dependents(&mut self, mut failed: Vec<(TaskKey, u32, Option<TaskKey>)>) {
-        while let Some((task, ticket, dependency)) = failed.pop() {
+    fn fail_dependents(&mut self, mut failed: Vec<(TaskKey, u32)>) {
+        while let Some((task, ticket)) = failed.pop() {
             let Some(entry) = self.tasks.get_mut(task.0 as usize) else { continue };
             if entry.ticket != ticket || !matches!(entry.stage, Stage::Blocked(_)) {
                 continue;
@@ -551,10 +550,9 @@ impl<P, R> Scheduler<P, R> {
             self.pending -= 1;
             self.blocked -= 1;
             self.recorder.failed += 1;
-            self.actions.push_back(Action::DependencyFailed { task, dependency });
+            self.actions.push_back(Action::DependencyFailed { task });
             let waiting = self.dependents.remove(&task.0).unwrap_or_default();
-            let waiting = waiting.into_iter().rev();
-            failed.extend(waiting.map(|(key, ticket)| (key, ticket, Some(task))));
+            failed.extend(waiting.into_iter().rev());
         }
     }
 
