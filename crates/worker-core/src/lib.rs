@@ -12,5 +12,6 @@ pub mod auth;
 pub mod origin;
 pub mod pool;
 pub mod protocol;
+pub mod registry;
 pub mod scaling;
 pub mod scheduler;

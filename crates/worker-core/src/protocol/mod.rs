@@ -6,7 +6,7 @@
 //! of `JSON.parse` rather than stricter ones.
 
 mod ack;
-mod canonical;
+pub(crate) mod canonical;
 mod capabilities;
 mod classify;
 mod close;
