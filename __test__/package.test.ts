@@ -166,6 +166,8 @@ test("brings what it needs and no sources, tests or maps", async () => {
       "index.js",
       "native/binding.js",
       "package.json",
+      "registry.d.ts",
+      "registry.js",
       "threads.d.ts",
       "threads.js",
       "v2.d.ts",
@@ -173,7 +175,7 @@ test("brings what it needs and no sources, tests or maps", async () => {
     ]),
   );
   const wanted =
-    /^(?:dist\/.+\.(?:js|d\.ts)|native\/binding\.(?:js|d\.ts)|(?:index|v2|threads)\.(?:js|d\.ts)|package\.json|[A-Z]+(?:\.md)?)$/;
+    /^(?:dist\/.+\.(?:js|d\.ts)|native\/binding\.(?:js|d\.ts)|(?:index|v2|threads|registry)\.(?:js|d\.ts)|package\.json|[A-Z]+(?:\.md)?)$/;
   expect(files.filter((file) => !wanted.test(file))).toEqual([]);
 });
 

@@ -171,6 +171,41 @@ export declare function reportProgress(
   task: number,
   value: number,
 ): boolean | undefined;
+/** Notes a heartbeat; the result is a status (lib/registry/native.ts), undefined if there is no such store. */
+export declare function registryHeartbeat(
+  store: number,
+  ranking: number,
+  worker: string,
+  ttl: number,
+  now: number,
+): number | undefined;
+/** Changes a worker's number of tasks; the result is a status. */
+export declare function registryTaskCount(
+  store: number,
+  worker: string,
+  delta: number,
+  isStrict: boolean,
+  ttl: number,
+  now: number,
+): number | undefined;
+/** Counts a task that has ended; the result is a status. */
+export declare function registryCompletion(
+  store: number,
+  worker: string,
+  isSuccess: boolean,
+  duration: number,
+  ttl: number,
+  now: number,
+): number | undefined;
+/** Asks what the places say; the result is the texts of the workers. */
+export declare function registryQuery(
+  store: number,
+  places: Float64Array,
+  capabilities: readonly string[],
+  lease?: readonly string[],
+): string[] | undefined;
+/** The next workers of the last question. */
+export declare function registryNextPage(store: number, places: Float64Array): string[] | undefined;
 
 /**
  * Which binding artifact the generated loader actually loaded: `'native'` for
@@ -179,6 +214,74 @@ export declare function reportProgress(
  * can point the loader at a WASI artifact this package does not build itself.
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
+
+/** The embedded store of a registry. */
+export declare class NativeRegistryStore {
+  /**
+   * In memory, or with a file. The message of an error starts with `INUSE` when another store has the
+   * file open.
+   */
+  constructor(path?: string | undefined | null)
+  /** What raw functions know this store by. */
+  get number(): number
+  /** What was found in the file. */
+  get recovery(): NativeRecovery
+  /** Starts to keep an order of the workers. */
+  attach(config: NativeRankingConfig): number
+  /** Ends that. */
+  detach(ranking: number): void
+  /**
+   * Expects a call at least every `interval` milliseconds; after a long gap workers get `grace`
+   * milliseconds. Undefined: calls may come at any time.
+   */
+  expectCalls(now: number, interval?: number | undefined | null, grace?: number | undefined | null): void
+  /** Whether `now` can be written down as a date. */
+  static isValidTime(now: number): boolean
+  /** Adds a worker. */
+  register(registration: NativeRegistration, ttl: number, now: number): void
+  /** Removes a worker. */
+  unregister(id: string, now: number): void
+  /** Returns false if there is no such worker. */
+  updateMetrics(id: string, update: NativeMetricsUpdate, ttl: number, now: number): boolean
+  /** Returns false if there is no such worker. */
+  setDraining(id: string, isDraining: boolean, ttl: number, now: number): boolean
+  /** Returns the end of the reservation; undefined: it has ended. */
+  renew(token: string, duration: number | undefined | null, ttl: number, now: number): number | null
+  /** Returns false if the reservation has ended. */
+  release(token: string, isSuccess: boolean | undefined | null, duration: number, ttl: number, now: number): boolean
+  /** Returns the ids of the workers that were removed. */
+  cleanup(ranking: number, keepsAll: boolean, now: number): Array<string>
+  /** Sets a value. Returns false if there would be more than `max_keys` keys. */
+  set(key: string, value: string, ttl: number, maxKeys: number, now: number): boolean
+  /** A value. */
+  get(key: string, now: number): string | null
+  /** Forgets a value. */
+  delete(key: string, now: number): boolean
+  /** Sets a value if the present one is as expected. */
+  compareAndSet(key: string, expected: string | undefined | null, value: string, ttl: number, now: number): boolean
+  /** The keys that start with `prefix`. */
+  list(prefix: string, now: number): Array<string>
+  /** The keys that match, with their values. */
+  search(pattern: string, now: number): Array<NativePair>
+  /** Forgets everything. */
+  clear(): void
+  /** How many keys there are. */
+  len(now: number): number
+  /** The earliest moment at which a key may expire. */
+  nextExpiry(): number | null
+  /** Whether changes of keys are events. */
+  watch(isWatched: boolean): void
+  /** Takes what happened since the last call; undefined: nothing. */
+  takeEvents(): Array<NativeStoreEvent> | null
+  /** Keys of workers whose value is no record, with what is wrong; undefined: none. */
+  corrupt(): Array<NativePair> | null
+  /** Takes why the last write to the file failed; undefined: none did. */
+  takeWriteError(): string | null
+  /** Forces what is written onto the disk. */
+  sync(): Promise<void>
+  /** Closes the file and forgets everything. Later calls fail. */
+  close(): void
+}
 
 /** A server on the native core. Ended by the garbage collector if nothing else does. */
 export declare class NativeServer {
@@ -253,6 +356,62 @@ export interface NativeLimits {
   pingIntervalMs?: number
 }
 
+/** Metrics that replace those of a worker. */
+export interface NativeMetricsUpdate {
+  /** Tasks that succeeded. */
+  tasksCompleted?: number
+  /** Tasks that failed. */
+  tasksFailedCount?: number
+  /** Milliseconds. */
+  averageTaskDuration?: number
+}
+
+/** A key and its value. */
+export interface NativePair {
+  /** The key. */
+  key: string
+  /** Its value, or what is wrong with it. */
+  value: string
+}
+
+/** What the order of workers depends on. Times are in milliseconds. */
+export interface NativeRankingConfig {
+  /** Share of the free slots in the priority. */
+  capacityWeight: number
+  /** Share of the success rate. */
+  successWeight: number
+  /** Share of the speed. */
+  speedWeight: number
+  /** Factor on the priority of a degraded worker. */
+  degradedPenalty: number
+  /** Up to this age of its heartbeat a worker is healthy. */
+  healthyThreshold: number
+  /** Up to this age of its heartbeat a worker is degraded. */
+  degradedThreshold: number
+}
+
+/** What was found in a file. */
+export interface NativeRecovery {
+  /** Lines that were damaged, and skipped. */
+  damagedLines: number
+  /** Bytes at the end that were cut off. */
+  truncatedBytes: number
+}
+
+/** A worker that registers. */
+export interface NativeRegistration {
+  /** Its new id. */
+  id: string
+  /** What it calls its node. */
+  nodeId: string
+  /** What it can do. */
+  capabilities: Array<string>
+  /** Its slots. */
+  maxConcurrentTasks: number
+  /** Workers of the same node go first. */
+  isUniqueNode: boolean
+}
+
 /** Options of a server, already checked and defaulted by the facade. */
 export interface NativeServerOptions {
   /** Tokens of which a worker must show one; empty: none is needed. */
@@ -269,6 +428,20 @@ export interface NativeServerOptions {
   healthPath?: string
   /** What a peer may cost. */
   limits: NativeLimits
+}
+
+/** A change of a store. */
+export interface NativeStoreEvent {
+  /** 0: registered, 1: unregistered, 2: health changed, 3: key changed. */
+  kind: number
+  /** The id of a worker, or a key. */
+  subject: string
+  /** The ranking that a change of health is for. */
+  ranking: number
+  /** The reason, the health before, or the change of the key. */
+  from: number
+  /** The health now. */
+  to: number
 }
 
 /** Options of a pool, already checked and defaulted by the facade. Times are in milliseconds. */

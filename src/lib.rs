@@ -9,6 +9,7 @@ mod memory;
 mod native_limits;
 mod native_server;
 mod raw;
+mod registry;
 mod runtime;
 mod steady;
 mod threads;

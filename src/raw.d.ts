@@ -171,3 +171,38 @@ export declare function reportProgress(
   task: number,
   value: number,
 ): boolean | undefined;
+/** Notes a heartbeat; the result is a status (lib/registry/native.ts), undefined if there is no such store. */
+export declare function registryHeartbeat(
+  store: number,
+  ranking: number,
+  worker: string,
+  ttl: number,
+  now: number,
+): number | undefined;
+/** Changes a worker's number of tasks; the result is a status. */
+export declare function registryTaskCount(
+  store: number,
+  worker: string,
+  delta: number,
+  isStrict: boolean,
+  ttl: number,
+  now: number,
+): number | undefined;
+/** Counts a task that has ended; the result is a status. */
+export declare function registryCompletion(
+  store: number,
+  worker: string,
+  isSuccess: boolean,
+  duration: number,
+  ttl: number,
+  now: number,
+): number | undefined;
+/** Asks what the places say; the result is the texts of the workers. */
+export declare function registryQuery(
+  store: number,
+  places: Float64Array,
+  capabilities: readonly string[],
+  lease?: readonly string[],
+): string[] | undefined;
+/** The next workers of the last question. */
+export declare function registryNextPage(store: number, places: Float64Array): string[] | undefined;

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod events;
+mod registry;
 mod threads;
 
 use std::{ffi::c_void, ptr};
@@ -114,6 +115,11 @@ export! {
     "taskExtra" => threads::task_extra,
     "finishTask" => threads::finish_task,
     "reportProgress" => threads::report_progress,
+    "registryHeartbeat" => registry::heartbeat,
+    "registryTaskCount" => registry::update_task_count,
+    "registryCompletion" => registry::record_completion,
+    "registryQuery" => registry::query,
+    "registryNextPage" => registry::next_page,
 }
 
 /// Adds a function after which the next call panics.

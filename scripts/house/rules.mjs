@@ -17,7 +17,7 @@ const clockReads = [
 ];
 const unsafeHomes = ["src/raw.rs", "src/raw/", "src/callbacks.rs", "src/memory.rs"];
 /** The package's entries, each a table of contents. */
-const faces = ["index", "v2", "threads"];
+const faces = ["index", "v2", "threads", "registry"];
 const mostLines = 600;
 
 export function coreIsPure(project) {

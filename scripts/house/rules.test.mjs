@@ -52,6 +52,7 @@ const good = {
   "index.d.ts": 'export { A, type T } from "./dist/a.js";\nexport type { B } from "./dist/b.js";\n',
   "package-lock.json": JSON.stringify({ packages: { "": {}, ...locked, ...platforms } }),
   "threads.d.ts": 'export { A } from "./dist/threads/a.js";\n',
+  "registry.d.ts": 'export { A } from "./dist/threads/a.js";\n',
   "v2.d.ts": 'export { A } from "./dist/v2/a.js";\n',
   "__test__/a.test.ts": 'test("works", () => {});\n',
 };

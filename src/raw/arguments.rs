@@ -177,6 +177,29 @@ impl Call {
         (status == sys::Status::napi_ok).then_some(written)
     }
 
+    /// An array of strings; at most `u32::MAX` of them.
+    pub(super) fn strings(&self, index: usize) -> Option<Vec<String>> {
+        let array = self.argument(index)?;
+        let mut len = 0;
+        // SAFETY: a live value of this call; anything but an array is refused.
+        let status = unsafe { sys::napi_get_array_length(self.env, array, &mut len) };
+        if status != sys::Status::napi_ok {
+            return None;
+        }
+        (0..len).map(|index| self.element(array, index)).collect()
+    }
+
+    fn element(&self, array: Value, index: u32) -> Option<String> {
+        let mut value = ptr::null_mut();
+        // SAFETY: a live array of this call. Its elements are plain, so that no JavaScript runs.
+        let status = unsafe { sys::napi_get_element(self.env, array, index, &mut value) };
+        if status != sys::Status::napi_ok || value.is_null() {
+            return None;
+        }
+        let call = Self { env: self.env, arguments: [value; MAX_ARGUMENTS] };
+        call.string(0)
+    }
+
     /// Runs `body` on the bytes of a Uint8Array.
     pub(super) fn with_bytes<T>(
         &self,

@@ -1,5 +1,5 @@
 //! The store of a registry against a plain list that is scanned for every question.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
 use proptest::{collection::vec, prelude::*};
 use worker_core::registry::{

@@ -112,11 +112,10 @@ impl Resolved {
 }
 
 impl Store {
-    /// A worker by its id.
-    pub fn worker(&mut self, ranking: RankingId, id: &str, now: f64) -> Option<WorkerView<'_>> {
+    /// The index of a worker, which is good until the next change of the store.
+    pub fn index_of(&mut self, id: &str, now: f64) -> Option<u32> {
         self.expire(now);
-        let index = self.table.find_worker(id)?;
-        self.view(ranking, index, now)
+        self.table.find_worker(id).filter(|index| self.table.worker(*index).is_some())
     }
 
     /// The workers that a filter accepts, in the order of their registration.
