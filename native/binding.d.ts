@@ -215,6 +215,27 @@ export declare function registryNextPage(store: number, places: Float64Array): s
  */
 export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-wasip1'
 
+/** The store of a registry on Redis or Valkey. */
+export declare class NativeRedisStore {
+  /**
+   * Does not connect yet. Calls `wake` when there are messages to take. Keeps the process alive only
+   * while told to.
+   */
+  constructor(options: string, wake: () => void)
+  /** What calls of a registry with this configuration are known by. */
+  attach(config: NativeRankingConfig): number
+  /** Begins a call, which a message with this number ends. Numbers start at 1. */
+  call(number: number, registry: number, request: string): void
+  /** Begins to tell of changes that any process makes. */
+  follow(): void
+  /** Takes the messages: number, code and body of each; undefined: there are none. */
+  take(): Array<string> | null
+  /** Whether the process is kept alive from now on. */
+  setKeepAlive(keepAlive: boolean): void
+  /** Ends the connections. Calls that have begun are not answered. */
+  close(): void
+}
+
 /** The embedded store of a registry. */
 export declare class NativeRegistryStore {
   /**

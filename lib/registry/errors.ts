@@ -13,7 +13,6 @@ export type RegistryErrorCode =
   | "ERR_ENGINE_UNAVAILABLE"
   | "ERR_ENGINE_AUTH"
   | "ERR_ENGINE_VERSION"
-  | "ERR_ENGINE_REPLY_LOST"
   | "ERR_ENGINE_REFUSED";
 
 /** An error of the registry: a plain `Error` with a code. */

@@ -20,6 +20,8 @@ import { emitError, withoutThrowing } from "./emitting.js";
 import { registryError } from "./errors.js";
 import { KeepAlive } from "./keep-alive.js";
 import { ClaudeFlowMemory, sharedStoreOf } from "./memory.js";
+import { RedisBackend } from "./redis-backend.js";
+import { redisConnectionOf } from "./redis-store.js";
 import { onSignals } from "./signals.js";
 import { StoreBackend } from "./store-backend.js";
 import type {
@@ -268,6 +270,8 @@ export class WorkerRegistry extends EventEmitter<WorkerRegistryEvents> {
 }
 
 function backendOf(settings: Settings, memory: MemoryStore, listener: BackendListener): RegistryBackend {
+  const redis = redisConnectionOf(memory);
+  if (redis !== undefined) return new RedisBackend(settings, redis, listener);
   const shared = sharedStoreOf(memory);
   return shared === undefined
     ? new StoreBackend(settings, memory, listener)

@@ -1,5 +1,6 @@
 //! The cold part of a registry's surface: keys and values, registration, events, the file.
 
+mod redis_store;
 pub(crate) mod stores;
 
 use std::{path::Path, sync::Mutex};
@@ -30,6 +31,23 @@ pub struct NativeRankingConfig {
     pub healthy_threshold: f64,
     /// Up to this age of its heartbeat a worker is degraded.
     pub degraded_threshold: f64,
+}
+
+impl From<NativeRankingConfig> for RankingConfig {
+    fn from(config: NativeRankingConfig) -> Self {
+        Self {
+            weights: Weights {
+                capacity: config.capacity_weight,
+                success: config.success_weight,
+                speed: config.speed_weight,
+            },
+            degraded_penalty: config.degraded_penalty,
+            thresholds: HealthThresholds {
+                healthy: config.healthy_threshold,
+                degraded: config.degraded_threshold,
+            },
+        }
+    }
 }
 
 /// A worker that registers.
@@ -153,19 +171,7 @@ impl NativeRegistryStore {
     /// Starts to keep an order of the workers.
     #[napi(catch_unwind)]
     pub fn attach(&self, config: NativeRankingConfig) -> Result<u32> {
-        let config = RankingConfig {
-            weights: Weights {
-                capacity: config.capacity_weight,
-                success: config.success_weight,
-                speed: config.speed_weight,
-            },
-            degraded_penalty: config.degraded_penalty,
-            thresholds: HealthThresholds {
-                healthy: config.healthy_threshold,
-                degraded: config.degraded_threshold,
-            },
-        };
-        self.with(|registry| registry.store.store.attach(config).0)
+        self.with(|registry| registry.store.store.attach(config.into()).0)
     }
 
     /// Ends that.

@@ -1,0 +1,2 @@
+forget(ARGV[own + 1])
+return {'ok'}
