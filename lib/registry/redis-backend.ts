@@ -182,9 +182,11 @@ export class RedisBackend implements RegistryBackend {
     if (event.type === "gone") {
       this.#listener.unregistered(event.id, event.reason as UnregisterReason);
     } else if (event.type !== "resync") {
-      this.#tellOfWorker(event).catch((error: unknown) =>
-        this.#listener.failed(error instanceof Error ? error : new Error(String(error))),
-      );
+      this.#tellOfWorker(event).catch((error: unknown) => {
+        // Closed meanwhile: nobody wants to know any more.
+        if (hasCode(error, "STORE_CLOSED")) return;
+        this.#listener.failed(error instanceof Error ? error : new Error(String(error)));
+      });
     }
   }
 

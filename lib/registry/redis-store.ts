@@ -67,7 +67,7 @@ export class RedisStore implements MemoryStore {
     try {
       this.#native = new binding.NativeRedisStore(json, () => this.#take());
     } catch (cause) {
-      throw new TypeError(cause instanceof Error ? cause.message : String(cause));
+      throw new TypeError(cause instanceof Error ? cause.message : String(cause), { cause });
     }
     this.#neutral = this.#native.attach(NEUTRAL);
     connections.set(this, {

@@ -5,6 +5,7 @@ import { capture, show } from "./run.mjs";
 /** Programs that the tests run, and the Debian packages that have them. */
 const packages = {
   faketime: { args: ["--version"], debian: "faketime", elsewhere: "libfaketime" },
+  "redis-server": { args: ["--version"], debian: "redis-server", elsewhere: "redis" },
 };
 
 /** Installs the programs that are missing where that is possible (Debian, as root), else says what to install. */

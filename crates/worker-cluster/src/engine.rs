@@ -273,7 +273,10 @@ impl Engine {
         let probe: RedisResult<Value> =
             cmd("EXISTS").arg(self.keys.ids()).query_async(&mut connection).await;
         let Err(error) = probe else { return Ok(connection) };
-        let Some((host, port)) = error.redirect_node() else { return Err(error) };
+        // The address is of the form `host:port`; the host may be an IPv6 address.
+        let owner = error.redirect_node().and_then(|(address, _)| address.rsplit_once(':'));
+        let Some((host, port)) = owner else { return Err(error) };
+        let Ok(port) = port.parse() else { return Err(error) };
         let client = self.options.sibling_client(url, host, port);
         let mut owner = self.open(client, limit).await?;
         let _: Value = cmd("EXISTS").arg(self.keys.ids()).query_async(&mut owner).await?;

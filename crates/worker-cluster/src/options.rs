@@ -101,17 +101,26 @@ impl EngineOptions {
         self.client_with(info_of(url)?, username.as_deref(), password.as_deref())
     }
 
-    /// A client of another server that is reached like the one with this address.
+    /// A client of another server that is reached like the one with this address. A host that its
+    /// server does not know, since nobody has told it, is the same host.
     pub(crate) fn sibling_client(&self, url: &str, host: &str, port: u16) -> RedisResult<Client> {
         let info = info_of(url)?;
+        let host = match info.addr() {
+            ConnectionAddr::Tcp(same, _) | ConnectionAddr::TcpTls { host: same, .. }
+                if matches!(host, "" | "?") =>
+            {
+                same.clone()
+            }
+            _ => host.to_owned(),
+        };
         let addr = match info.addr() {
             ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
-                host: host.to_owned(),
+                host,
                 port,
                 insecure: *insecure,
                 tls_params: tls_params.clone(),
             },
-            _ => ConnectionAddr::Tcp(host.to_owned(), port),
+            _ => ConnectionAddr::Tcp(host, port),
         };
         let info = info.set_addr(addr);
         self.client_with(info, self.username.as_deref(), self.password.as_deref())
