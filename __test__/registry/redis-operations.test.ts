@@ -1,5 +1,6 @@
 import { TestRedis } from "../support/redis";
-import { closeAll, eventually, node, registryOn, registryWith, storeOn } from "./redis-harness";
+import { eventually, node } from "./harness";
+import { closeAll, registryOn, registryWith, storeOn } from "./redis-harness";
 
 let redis: TestRedis;
 

@@ -1,7 +1,8 @@
 import { createServer } from "node:net";
 import { portOf, release } from "../support/ports";
 import { TestRedis } from "../support/redis";
-import { closeAll, eventually, node, registryOn, registryWith, storeOn } from "./redis-harness";
+import { eventually, node } from "./harness";
+import { closeAll, registryOn, registryWith, storeOn } from "./redis-harness";
 
 /** What a call may take: the default timeout, and what the process needs itself. */
 const LIMIT_MS = 2_500;

@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { TestRedis } from "../support/redis";
-import { closeAll, eventually, node, registryOn } from "./redis-harness";
+import { eventually, node } from "./harness";
+import { closeAll, registryOn } from "./redis-harness";
 
 const SCRIPT = join(__dirname, "redis-client.cjs");
 

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import type { RedisStore } from "../../registry.js";
 import { freePort } from "../support/ports";
 import { TestRedis } from "../support/redis";
-import { closeAll, eventually, node, registryWith, storeOn } from "./redis-harness";
+import { eventually, node } from "./harness";
+import { closeAll, registryWith, storeOn } from "./redis-harness";
 
 const SLOTS = 16_384;
 

@@ -1,6 +1,7 @@
 import type { MemoryEvent } from "../../registry.js";
 import { TestRedis } from "../support/redis";
-import { closeAll, eventually, node, registryOn, registryWith, storeOn } from "./redis-harness";
+import { eventually, node } from "./harness";
+import { closeAll, registryOn, registryWith, storeOn } from "./redis-harness";
 
 let redis: TestRedis;
 

@@ -1,5 +1,5 @@
 import type { CheckedFilter, CheckedLease } from "./arguments.js";
-import { registryError, workerNotFound } from "./errors.js";
+import { messageOf, registryError, workerNotFound } from "./errors.js";
 import { Answer, binding, PLACES, Question, QuestionKind, StatusBit } from "./native.js";
 import type { NativeRankingConfig, NativeStoreEvent } from "./native.js";
 import type { ReleaseOptions, Reservation, WorkerMetrics, WorkerRegistration } from "./types.js";
@@ -32,7 +32,7 @@ export class EmbeddedStore {
 
   /** @throws RangeError if the clock shows what is no date. */
   now(): number {
-    if (this.#isClosed) throw registryError("STORE_CLOSED", "The store is closed");
+    this.#assertOpen();
     const now = Math.trunc(this.clock());
     if (!binding.NativeRegistryStore.isValidTime(now)) {
       throw new RangeError(`now() must be milliseconds since the Unix epoch, not ${String(now)}`);
@@ -41,7 +41,7 @@ export class EmbeddedStore {
   }
 
   attach(config: NativeRankingConfig): number {
-    this.now();
+    this.#assertOpen();
     return this.#native.attach(config);
   }
 
@@ -138,7 +138,11 @@ export class EmbeddedStore {
   }
 
   cleanup(ranking: number, keepsAll: boolean): string[] {
-    const removed = this.#native.cleanup(ranking, keepsAll, this.now());
+    // Changes of health are told while the workers are still there.
+    this.#native.cleanup(ranking, true, this.now());
+    this.#finish();
+    if (keepsAll) return [];
+    const removed = this.#native.cleanup(ranking, false, this.now());
     this.#finish();
     return removed;
   }
@@ -180,7 +184,7 @@ export class EmbeddedStore {
   }
 
   clear(): void {
-    this.now();
+    this.#assertOpen();
     this.#native.clear();
     this.#finish();
   }
@@ -215,6 +219,10 @@ export class EmbeddedStore {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#native.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw registryError("STORE_CLOSED", "The store is closed");
   }
 
   #ask(
@@ -285,7 +293,7 @@ function openNative(path: string | undefined): InstanceType<typeof binding.Nativ
   try {
     return new binding.NativeRegistryStore(path);
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     const isInUse = message.startsWith("INUSE");
     const text = isInUse ? "is in use by another store" : `cannot be opened: ${message}`;
     throw registryError(isInUse ? "STORE_IN_USE" : "STORE_WRITE_FAILED", `${path} ${text}`, { cause });

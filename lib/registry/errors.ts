@@ -32,6 +32,12 @@ export function workerNotFound(workerId: unknown): RegistryError {
   return registryError("WORKER_NOT_FOUND", `Worker ${String(workerId)} not found`);
 }
 
+/** The text of an error, also of another realm (as in a test runner, where it is no instance of `Error`). */
+export function messageOf(thrown: unknown): string {
+  const message = (thrown as { message?: unknown } | null | undefined)?.message;
+  return typeof message === "string" ? message : String(thrown);
+}
+
 export function hasCode(error: unknown, code: RegistryErrorCode): boolean {
   return error instanceof Error && (error as Partial<RegistryError>).code === code;
 }

@@ -1,5 +1,5 @@
 import { withoutThrowing } from "./emitting.js";
-import { registryError } from "./errors.js";
+import { messageOf, registryError } from "./errors.js";
 import type { RegistryErrorCode } from "./errors.js";
 import { binding } from "./native.js";
 import type { NativeRankingConfig } from "./native.js";
@@ -67,7 +67,7 @@ export class RedisStore implements MemoryStore {
     try {
       this.#native = new binding.NativeRedisStore(json, () => this.#take());
     } catch (cause) {
-      throw new TypeError(cause instanceof Error ? cause.message : String(cause), { cause });
+      throw new TypeError(messageOf(cause), { cause });
     }
     this.#neutral = this.#native.attach(NEUTRAL);
     connections.set(this, {
