@@ -37,7 +37,7 @@ export class Memory {
 }
 
 export class Registry {
-  #memory = new Memory();
+  memory = new Memory();
 
   async registerWorker({ nodeId, capabilities, maxConcurrentTasks }) {
     const now = new Date();
@@ -53,7 +53,7 @@ export class Registry {
       metrics: { tasksCompleted: 0, tasksFailedCount: 0, averageTaskDuration: 0 },
     };
     await this.#store(worker);
-    await this.#memory.store(
+    await this.memory.store(
       `task-sentinel/events/worker-registered/${now.getTime()}`,
       JSON.stringify({
         type: "worker-registered",
@@ -92,7 +92,7 @@ export class Registry {
   }
 
   async getWorker(id) {
-    const json = await this.#memory.get(PREFIX + id);
+    const json = await this.memory.get(PREFIX + id);
     if (json === null) return null;
     const worker = JSON.parse(json);
     worker.lastHeartbeat = new Date(worker.lastHeartbeat);
@@ -102,7 +102,7 @@ export class Registry {
 
   async discoverWorkers({ capabilities = [], healthStatus = [], minAvailableCapacity = -Infinity } = {}) {
     const found = [];
-    for (const key of await this.#memory.list(PREFIX)) {
+    for (const key of await this.memory.list(PREFIX)) {
       const worker = await this.getWorker(key.slice(PREFIX.length));
       if (worker === null) continue;
       worker.healthStatus = healthOf(worker);
@@ -136,7 +136,7 @@ export class Registry {
   }
 
   async #store(worker) {
-    await this.#memory.store(PREFIX + worker.id, JSON.stringify(worker), TTL_MS);
+    await this.memory.store(PREFIX + worker.id, JSON.stringify(worker), TTL_MS);
   }
 }
 

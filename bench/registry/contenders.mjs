@@ -13,8 +13,9 @@ const require = createRequire(import.meta.url);
 
 export const contenders = {
   ours() {
-    const { WorkerRegistry } = require(inProject("registry.js"));
-    return new WorkerRegistry();
+    const { ClaudeFlowMemory, WorkerRegistry } = require(inProject("registry.js"));
+    const memory = new ClaudeFlowMemory();
+    return Object.assign(new WorkerRegistry({ memory }), { memory });
   },
 
   peer() {

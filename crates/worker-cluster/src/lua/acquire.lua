@@ -42,7 +42,7 @@ local function has_all(id)
   return true
 end
 
-local best, looked_at = nil, 0
+local best = nil
 local function consider(id)
   local w = load(id)
   if not w then
@@ -51,7 +51,7 @@ local function consider(id)
   end
   w.health = health(w)
   if w.health == 2 and wanted_health < 4 then
-    take_out(w.n, w.id, w.caps)
+    take_out(w.id, w.caps)
     return
   end
   if w.draining or w.max - w.cur < least or not is_wanted(w.health) or not has_all(id) then return end
@@ -70,13 +70,16 @@ else
     if #page == 0 then break end
     for i = 1, #page, 2 do
       local top = -tonumber(page[i + 1])
-      -- Nobody behind can be better: the order is by the priority without the factor for degraded workers.
-      if best and (top < best.priority or (top == best.priority and ties >= TIES)) then
+      -- Behind a healthy worker nobody is better; behind a degraded one a healthy one of the same priority is, or,
+      -- since the order is by the priority without the factor for degraded workers, one of a higher priority.
+      local is_over = best
+        and (best.health == 0 or top < best.priority or (top == best.priority and ties >= TIES))
+      if is_over then
         done = true
         break
       end
       if best then ties = ties + 1 end
-      consider(string.sub(page[i], 16))
+      consider(string.sub(page[i], NAME_LENGTH + 1))
     end
     -- Some of the page may have been taken out.
     at = at + #page / 2 - (before - redis.call('ZCARD', smallest))

@@ -65,26 +65,39 @@ local function priority(w)
   return capacity * weights[1] + success * weights[2] + speed * weights[3]
 end
 
--- The name of a worker in the sets of workers with a free slot: earlier registrations come first.
-local function member(n, id)
-  return string.format('%014d:', n) .. id
+-- The name of a worker in the sets of workers with a free slot. Among equal priorities fewer tasks come first, then
+-- earlier registrations. The hash `:m` has the names, since they change.
+local NAME_LENGTH = 26
+local function member(w)
+  return string.format('%010d:%014d:', math.min(w.cur, 1e9), w.n) .. w.id
 end
 
-local function take_out(n, id, caps)
-  local name = member(n, id)
+local function remove_name(name, caps)
   redis.call('ZREM', base .. ':c:', name)
   for _, capability in ipairs(unpack_texts(caps)) do
     redis.call('ZREM', base .. ':c:' .. capability, name)
   end
 end
 
+local function take_out(id, caps)
+  local name = redis.call('HGET', base .. ':m', id)
+  if not name then return end
+  redis.call('HDEL', base .. ':m', id)
+  remove_name(name, caps)
+end
+
 -- Puts a worker where acquire looks for it, or takes it out.
 local function index(w)
   if w.draining or w.max - w.cur < 1 or health(w) == 2 then
-    take_out(w.n, w.id, w.caps)
+    take_out(w.id, w.caps)
     return
   end
-  local name, rank = member(w.n, w.id), text(-priority(w))
+  local name, rank = member(w), text(-priority(w))
+  local before = redis.call('HGET', base .. ':m', w.id)
+  if before ~= name then
+    if before then remove_name(before, w.caps) end
+    redis.call('HSET', base .. ':m', w.id, name)
+  end
   redis.call('ZADD', base .. ':c:', rank, name)
   for _, capability in ipairs(unpack_texts(w.caps)) do
     redis.call('ZADD', base .. ':c:' .. capability, rank, name)
@@ -127,14 +140,14 @@ local function forget(id)
   redis.call('SREM', base .. ':bad', id)
   if not entry then return false end
   local bar = string.find(entry, '|', 1, true)
-  local n, caps = string.sub(entry, 1, bar - 1), string.sub(entry, bar + 1)
+  local caps = string.sub(entry, bar + 1)
   redis.call('HDEL', base .. ':i', id)
   redis.call('ZREM', base .. ':ids', id)
   redis.call('ZREM', base .. ':hb', id)
   for _, capability in ipairs(unpack_texts(caps)) do
     redis.call('SREM', base .. ':k:' .. capability, id)
   end
-  take_out(n, id, caps)
+  take_out(id, caps)
   return true
 end
 

@@ -1,8 +1,8 @@
 //! What a registry does with workers.
 
 use super::{
-    HealthStatus, KeyChange, Load, Store, StoreEvent, UnregisterReason, WorkerData,
-    record::write_string, store::RankingId, time,
+    HealthStatus, Load, Store, StoreEvent, UnregisterReason, WorkerData, record::write_string,
+    store::RankingId, time,
 };
 
 /// A worker that registers.
@@ -78,9 +78,7 @@ impl Store {
             self.unregister_node(&registration.node_id, now);
         }
         // An id that is taken: the new worker replaces the old one.
-        if let Some(index) = self.table.find_worker(&registration.id) {
-            self.remove(index, KeyChange::Delete);
-        }
+        self.remove_worker(&registration.id);
         let event = registered_event(&registration, now);
         let worker = Box::from(&*registration.id);
         let data = WorkerData {
@@ -109,9 +107,7 @@ impl Store {
     /// Removes a worker, if it is there, and adds an event, in either case.
     pub fn unregister(&mut self, id: &str, now: f64) {
         self.expire(now);
-        if let Some(index) = self.table.find_worker(id) {
-            self.remove(index, KeyChange::Delete);
-        }
+        self.remove_worker(id);
         self.announce_unregistered(id.into(), UnregisterReason::Explicit, now);
     }
 
@@ -234,9 +230,7 @@ impl Store {
             .collect();
         for id in &unhealthy {
             // By id, since a removal may close the gaps between the indices.
-            if let Some(index) = self.table.find_worker(id) {
-                self.remove(index, KeyChange::Delete);
-            }
+            self.remove_worker(id);
             self.announce_unregistered((**id).into(), UnregisterReason::Cleanup, now);
         }
         unhealthy

@@ -67,6 +67,8 @@ pub(super) struct Class(u8);
 
 impl Class {
     const COUNT: usize = 9;
+    /// Of a worker that is in no set.
+    const NONE: Self = Self(u8::MAX);
 
     pub(super) fn new(health: HealthStatus, availability: Availability) -> Self {
         Self(health as u8 * 3 + availability as u8)
@@ -94,24 +96,19 @@ impl Classes {
     }
 }
 
-/// Where a worker stands in the order.
-#[derive(Clone, Copy)]
-struct Place {
-    key: RankKey,
-    class: Class,
-}
-
+/// Where a worker stands in the order. There is one of these for each worker, so it is small.
 #[derive(Clone, Copy)]
 struct State {
-    /// `None`: it is in no set.
-    place: Option<Place>,
-    /// It is in `dirty`.
-    is_dirty: bool,
+    key: RankKey,
     /// The earliest of its timers. Infinite: it has none.
     timer: f64,
+    class: Class,
+    /// It is in `dirty`.
+    is_dirty: bool,
 }
 
-const ABSENT: State = State { place: None, is_dirty: false, timer: f64::INFINITY };
+const ABSENT: State =
+    State { key: RankKey::ZERO, timer: f64::INFINITY, class: Class::NONE, is_dirty: false };
 
 pub(super) struct Ranking {
     pub(super) config: RankingConfig,
@@ -163,9 +160,9 @@ impl Ranking {
         let Some(state) = self.states.get_mut(index as usize) else { return };
         // A mark that is left finds no worker; a timer that is left finds no state with its time.
         state.timer = f64::INFINITY;
-        if let Some(place) = state.place.take() {
-            self.take_out(place, capabilities);
-        }
+        let before = *state;
+        state.class = Class::NONE;
+        self.take_out(before, capabilities);
     }
 
     /// Starts anew, after every index has changed.
@@ -245,10 +242,8 @@ impl Ranking {
         let Some(record) = table.worker(index) else { return };
         let health = self.config.health(record, self.now);
         let priority = self.config.priority(record, health);
-        let place = Place {
-            key: RankKey::new(priority, health, record.load.current_tasks, index),
-            class: Class::new(health, Availability::of(record)),
-        };
+        let key = RankKey::new(priority, health, record.load.current_tasks, index);
+        let class = Class::new(health, Availability::of(record));
         let timer = self.config.thresholds.end_of(health, record.last_heartbeat);
         if let Some(timer) = timer.filter(|timer| *timer < state.timer) {
             state.timer = timer;
@@ -257,25 +252,28 @@ impl Ranking {
         if health != record.stored_health {
             self.changed.push(index);
         }
-        let before = state.place.replace(place);
-        if before.is_some_and(|before| before.key == place.key && before.class == place.class) {
+        let before = *state;
+        if before.key == key && before.class == class {
             return;
         }
+        state.key = key;
+        state.class = class;
         let capabilities = interner.ids(record.profile);
-        if let Some(before) = before {
-            self.take_out(before, capabilities);
-        }
-        self.all.insert(place.class, place.key);
+        self.take_out(before, capabilities);
+        self.all.insert(class, key);
         for capability in capabilities {
-            self.by_capability.entry(*capability).or_default().insert(place.class, place.key);
+            self.by_capability.entry(*capability).or_default().insert(class, key);
         }
     }
 
-    fn take_out(&mut self, place: Place, capabilities: &[CapabilityId]) {
-        self.all.remove(place.class, place.key);
+    fn take_out(&mut self, state: State, capabilities: &[CapabilityId]) {
+        if state.class == Class::NONE {
+            return;
+        }
+        self.all.remove(state.class, state.key);
         for capability in capabilities {
             let Some(classes) = self.by_capability.get_mut(capability) else { continue };
-            classes.remove(place.class, place.key);
+            classes.remove(state.class, state.key);
             if classes.len() == 0 {
                 self.by_capability.remove(capability);
             }

@@ -88,6 +88,8 @@ pub(super) struct RankKey {
 }
 
 impl RankKey {
+    /// Of no worker.
+    pub(super) const ZERO: Self = Self { inverse_priority: 0, health_and_tasks: 0, index: 0 };
     const TASK_BITS: u32 = 30;
 
     pub(super) fn new(priority: f64, health: HealthStatus, current_tasks: f64, index: u32) -> Self {

@@ -36,7 +36,11 @@ struct OutageGuard {
 /// The embedded store of a registry. Not thread-safe; nothing in it blocks.
 #[derive(Default)]
 pub struct Store {
+    /// Records of workers. Apart from the other values, so that these leave no gaps in what is kept for
+    /// each worker.
     pub(super) table: Table,
+    /// All other values, those under keys of workers that are no records among them.
+    texts: Table,
     pub(super) interner: Interner,
     rankings: Slab<Attached>,
     /// Keys of workers whose value is no record.
@@ -62,15 +66,13 @@ impl Store {
     /// A value.
     pub fn get(&mut self, key: &str, now: f64) -> Option<String> {
         self.expire(now);
-        self.text_of(self.table.get(self.table.find(key)?)?)
+        self.entry(key).map(|entry| self.text_of(entry))
     }
 
     /// Forgets a value. Returns whether there was one.
     pub fn delete(&mut self, key: &str, now: f64) -> bool {
         self.expire(now);
-        let Some(index) = self.table.find(key) else { return false };
-        self.remove(index, KeyChange::Delete);
-        true
+        self.remove_key(key)
     }
 
     /// Sets a value if the present one is `expected` (`None`: there is none). Returns whether it was.
@@ -89,34 +91,34 @@ impl Store {
         is_expected
     }
 
-    /// The keys that start with `prefix`, in the order in which they were first set.
+    /// The keys that start with `prefix`: those of workers, then the others, each in the order in which
+    /// they were first set.
     pub fn list(&mut self, prefix: &str, now: f64) -> Vec<String> {
         self.expire(now);
-        let entries = self.table.iter().map(|(_, entry)| entry);
-        entries.filter(|entry| entry.starts_with(prefix)).map(Entry::to_key).collect()
+        self.entries().filter(|entry| entry.starts_with(prefix)).map(Entry::to_key).collect()
     }
 
     /// The keys that match, with their values.
     pub fn search(&mut self, pattern: &Pattern, now: f64) -> Vec<(String, String)> {
         self.expire(now);
-        let entries = self.table.iter().map(|(_, entry)| entry);
-        entries
+        self.entries()
             .filter(|entry| entry.starts_with(pattern.prefix()))
             .map(|entry| (entry.to_key(), entry))
             .filter(|(key, _)| pattern.matches(key))
-            .filter_map(|(key, entry)| Some((key, self.text_of(entry)?)))
+            .map(|(key, entry)| (key, self.text_of(entry)))
             .collect()
     }
 
     /// Whether a new key would be one too many.
     pub fn is_full_for(&mut self, key: &str, max_keys: usize, now: f64) -> bool {
         self.expire(now);
-        self.table.len() >= max_keys && self.table.find(key).is_none()
+        self.table.len() + self.texts.len() >= max_keys && self.entry(key).is_none()
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.table.clear();
+        self.texts.clear();
         self.interner = Interner::default();
         self.corrupt.clear();
         self.reservation_timers = ReservationTimers::default();
@@ -129,13 +131,14 @@ impl Store {
     /// How many keys there are.
     pub fn len(&mut self, now: f64) -> usize {
         self.expire(now);
-        self.table.len()
+        self.table.len() + self.texts.len()
     }
 
     /// The earliest moment at which a key may expire.
     #[must_use]
     pub fn next_expiry(&self) -> Option<f64> {
-        self.table.next_timer()
+        let timers = self.table.next_timer().into_iter().chain(self.texts.next_timer());
+        timers.min_by(f64::total_cmp)
     }
 
     /// Whether changes of keys are events.
@@ -157,7 +160,7 @@ impl Store {
     /// Keys of workers whose value is no record, with what is wrong with it.
     pub fn corrupt(&self) -> impl Iterator<Item = (&str, InvalidRecord)> {
         self.corrupt.iter().filter_map(|key| {
-            let entry = self.table.get(self.table.find(key)?)?;
+            let entry = self.texts.get(self.texts.find(key)?)?;
             let Value::Text { text, .. } = &entry.value else { return None };
             let id = key.strip_prefix(WORKER_PREFIX)?;
             Some((&**key, WorkerData::parse(id, text).err()?))
@@ -222,10 +225,8 @@ impl Store {
     pub fn write_snapshot(&mut self) {
         let Some(mut journal) = self.journal.take() else { return };
         drop(journal.take());
-        for (_, entry) in self.table.iter() {
-            if let Some(text) = self.text_of(entry) {
-                journal.set(&entry.to_key(), &text, entry.expires_at);
-            }
+        for entry in self.entries() {
+            journal.set(&entry.to_key(), &self.text_of(entry), entry.expires_at);
         }
         self.journal = Some(journal);
     }
@@ -259,6 +260,9 @@ impl Store {
         {
             self.postpone_expiry(now + guard.grace);
         }
+        while let Some(index) = self.texts.next_expired(now) {
+            self.remove_text(index, KeyChange::Expire);
+        }
         while let Some(index) = self.table.next_expired(now) {
             let worker = self.table.worker(index).map(|record| Box::from(record.id()));
             self.remove(index, KeyChange::Expire);
@@ -287,7 +291,7 @@ impl Store {
         let first = format!("{EVENT_PREFIX}{kind}/{now}");
         let mut key = first.clone();
         let mut clashes = 0;
-        while self.table.find(&key).is_some() {
+        while self.texts.find(&key).is_some() {
             clashes += 1;
             key = format!("{first}-{clashes}");
         }
@@ -315,38 +319,83 @@ impl Store {
         for (_, attached) in &mut self.rankings {
             attached.ranking.mark(index);
         }
-        if !self.is_watched && self.journal.is_none() {
-            return;
+        if self.is_observed()
+            && let Some(entry) = self.table.get(index)
+        {
+            let (key, text, end) = (entry.to_key(), self.text_of(entry), entry.expires_at);
+            self.tell_set(&key, &text, end);
         }
-        let Some(entry) = self.table.get(index) else { return };
-        let key = entry.to_key();
-        let text = self.text_of(entry).unwrap_or_default();
-        let expires_at = entry.expires_at;
+    }
+
+    /// Removes a worker.
+    pub(super) fn remove(&mut self, index: u32, change: KeyChange) {
+        let Some(entry) = self.table.remove(index) else { return };
+        if let Value::Worker(record) = &entry.value {
+            self.forget_record(index, record);
+        }
+        self.tell_removed(&entry, change);
+        if self.table.compact() {
+            self.rebuild_rankings();
+        }
+    }
+
+    /// Removes whatever is under the key of this worker. Returns whether there was something.
+    pub(super) fn remove_worker(&mut self, id: &str) -> bool {
+        match self.table.find_worker(id) {
+            Some(index) => {
+                self.remove(index, KeyChange::Delete);
+                true
+            }
+            None => self.texts.find_worker(id).is_some_and(|index| {
+                self.remove_text(index, KeyChange::Delete);
+                true
+            }),
+        }
+    }
+
+    fn remove_key(&mut self, key: &str) -> bool {
+        if let Some(id) = key.strip_prefix(WORKER_PREFIX) {
+            return self.remove_worker(id);
+        }
+        let found = self.texts.find(key);
+        if let Some(index) = found {
+            self.remove_text(index, KeyChange::Delete);
+        }
+        found.is_some()
+    }
+
+    fn remove_text(&mut self, index: u32, change: KeyChange) {
+        let Some(entry) = self.texts.remove(index) else { return };
+        if let Value::Text { key, .. } = &entry.value {
+            self.corrupt.remove(key);
+        }
+        self.tell_removed(&entry, change);
+        self.texts.compact();
+    }
+
+    fn is_observed(&self) -> bool {
+        self.is_watched || self.journal.is_some()
+    }
+
+    fn tell_set(&mut self, key: &str, text: &str, expires_at: f64) {
         if let Some(journal) = &mut self.journal {
-            journal.set(&key, &text, expires_at);
+            journal.set(key, text, expires_at);
         }
         if self.is_watched {
             self.emit(StoreEvent::Key { change: KeyChange::Set, key: key.into() });
         }
     }
 
-    pub(super) fn remove(&mut self, index: u32, change: KeyChange) {
-        let Some(entry) = self.table.remove(index) else { return };
-        match &entry.value {
-            Value::Worker(record) => self.forget_record(index, record),
-            Value::Text { key, .. } => drop(self.corrupt.remove(key)),
+    fn tell_removed(&mut self, entry: &Entry, change: KeyChange) {
+        if !self.is_observed() {
+            return;
         }
-        if self.is_watched || self.journal.is_some() {
-            let key = entry.to_key();
-            if let Some(journal) = &mut self.journal {
-                journal.delete(&key);
-            }
-            if self.is_watched {
-                self.emit(StoreEvent::Key { change, key: key.into() });
-            }
+        let key = entry.to_key();
+        if let Some(journal) = &mut self.journal {
+            journal.delete(&key);
         }
-        if self.table.compact() {
-            self.rebuild_rankings();
+        if self.is_watched {
+            self.emit(StoreEvent::Key { change, key: key.into() });
         }
     }
 
@@ -358,22 +407,60 @@ impl Store {
 
     /// Removes an entry as a journal says.
     pub(super) fn restore_removal(&mut self, key: &str) {
-        if let Some(index) = self.table.find(key) {
-            self.remove(index, KeyChange::Delete);
-        }
+        self.remove_key(key);
+    }
+
+    fn entry(&self, key: &str) -> Option<&Entry> {
+        let worker = self.table.find(key).and_then(|index| self.table.get(index));
+        worker.or_else(|| self.texts.get(self.texts.find(key)?))
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.table.iter().chain(self.texts.iter()).map(|(_, entry)| entry)
     }
 
     fn put(&mut self, key: &str, value: &str, expires_at: f64) {
-        let parsed = self.parse(key, value);
+        match self.parse(key, value) {
+            parsed @ Value::Worker(_) => self.put_worker(key, parsed, expires_at),
+            parsed @ Value::Text { .. } => self.put_text(key, parsed, value, expires_at),
+        }
+    }
+
+    fn put_worker(&mut self, key: &str, value: Value, expires_at: f64) {
+        // It may have been no record before.
+        if let Some(index) = self.texts.find(key) {
+            self.texts.remove(index);
+        }
         let index = match self.table.find(key) {
             Some(index) => {
-                self.replace(index, parsed);
+                self.replace(index, value);
                 self.table.set_expiry(index, expires_at);
                 index
             }
-            None => self.table.insert(Entry { value: parsed, expires_at }),
+            None => self.table.insert(Entry { value, expires_at }),
         };
         self.changed(index);
+    }
+
+    fn put_text(&mut self, key: &str, value: Value, text: &str, expires_at: f64) {
+        // It may have been a record before.
+        if let Some(index) = self.table.find(key)
+            && let Some(Entry { value: Value::Worker(record), .. }) = self.table.remove(index)
+        {
+            self.forget_record(index, &record);
+        }
+        match self.texts.find(key) {
+            Some(index) => {
+                if let Some(entry) = self.texts.get_mut(index) {
+                    entry.value = value;
+                }
+                self.texts.set_expiry(index, expires_at);
+            }
+            None => {
+                self.texts.insert(Entry { value, expires_at });
+            }
+        }
+        self.tell_set(key, text, expires_at);
     }
 
     fn parse(&mut self, key: &str, value: &str) -> Value {
@@ -411,11 +498,11 @@ impl Store {
         self.interner.release(record.profile);
     }
 
-    fn text_of(&self, entry: &Entry) -> Option<String> {
-        Some(match &entry.value {
+    fn text_of(&self, entry: &Entry) -> String {
+        match &entry.value {
             Value::Worker(record) => record.to_json(&self.interner),
             Value::Text { text, .. } => text.to_string(),
-        })
+        }
     }
 
     fn postpone_expiry(&mut self, until: f64) {
@@ -423,9 +510,7 @@ impl Store {
         let early: Vec<u32> = self
             .table
             .iter()
-            .filter(|(_, entry)| {
-                matches!(entry.value, Value::Worker(_)) && entry.expires_at < until
-            })
+            .filter(|(_, entry)| entry.expires_at < until)
             .map(|(index, _)| index)
             .collect();
         for index in early {
