@@ -1,20 +1,20 @@
 -- Own arguments: slots, least free slots, wanted healths as bits, nonce of a lease ('': none), lease, owner, then the
 -- capabilities.
-local PAGE, TIES = 64, 64
+-- The first worker is usually the one, so the first page is small.
+local FIRST_PAGE, LAST_PAGE, TIES = 4, 64, 64
 local count = tonumber(ARGV[own + 1])
 local least = math.max(count, tonumber(ARGV[own + 2]) or count)
 local wanted_health = tonumber(ARGV[own + 3])
 local nonce, lease, owner = ARGV[own + 4], tonumber(ARGV[own + 5]), ARGV[own + 6]
 expire_reservations()
 
-local smallest, size = base .. ':c:', nil
-local others = {}
+local rarest, size = nil, nil
 for i = own + 7, #ARGV do
   local length = redis.call('ZCARD', base .. ':c:' .. ARGV[i])
   if length == 0 and wanted_health < 4 then return {'none'} end
-  others[#others + 1] = ARGV[i]
-  if not size or length < size then smallest, size = base .. ':c:' .. ARGV[i], length end
+  if not size or length < size then rarest, size = i, length end
 end
+local smallest = base .. ':c:' .. (rarest and ARGV[rarest] or '')
 
 local function is_wanted(h)
   return math.floor(wanted_health / 2 ^ h) % 2 == 1
@@ -36,8 +36,10 @@ local function is_better(w, than)
 end
 
 local function has_all(id)
-  for _, capability in ipairs(others) do
-    if redis.call('SISMEMBER', base .. ':k:' .. capability, id) == 0 then return false end
+  for i = own + 7, #ARGV do
+    -- Whoever is met in a set of free workers has that capability.
+    local is_known = i == rarest and wanted_health < 4
+    if not is_known and redis.call('SISMEMBER', base .. ':k:' .. ARGV[i], id) == 0 then return false end
   end
   return true
 end
@@ -63,10 +65,11 @@ if wanted_health >= 4 then
   -- Unhealthy workers are in no set of workers with a free slot.
   for _, id in ipairs(redis.call('ZRANGE', base .. ':ids', 0, -1)) do consider(id) end
 else
-  local at, ties, done = 0, 0, false
+  local at, size_of_page, ties, done = 0, FIRST_PAGE, 0, false
   while not done do
-    local page = redis.call('ZRANGE', smallest, at, at + PAGE - 1, 'WITHSCORES')
+    local page = redis.call('ZRANGE', smallest, at, at + size_of_page - 1, 'WITHSCORES')
     local before = redis.call('ZCARD', smallest)
+    size_of_page = math.min(size_of_page * 2, LAST_PAGE)
     if #page == 0 then break end
     for i = 1, #page, 2 do
       local top = -tonumber(page[i + 1])
