@@ -166,6 +166,10 @@ test("brings what it needs and no sources, tests or maps", async () => {
       "index.js",
       "native/binding.js",
       "package.json",
+      "dist/tasks/browser.mjs",
+      "tasks.d.ts",
+      "tasks.js",
+      "tasks/browser.d.mts",
       "threads.d.ts",
       "threads.js",
       "v2.d.ts",
@@ -173,7 +177,7 @@ test("brings what it needs and no sources, tests or maps", async () => {
     ]),
   );
   const wanted =
-    /^(?:dist\/.+\.(?:js|d\.ts)|native\/binding\.(?:js|d\.ts)|(?:index|v2|threads)\.(?:js|d\.ts)|package\.json|[A-Z]+(?:\.md)?)$/;
+    /^(?:dist\/.+\.(?:js|d\.ts)|native\/binding\.(?:js|d\.ts)|dist\/tasks\/browser\.mjs|(?:index|v2|threads|tasks(?:\/\w+)?)\.(?:js|d\.m?ts)|package\.json|[A-Z]+(?:\.md)?)$/;
   expect(files.filter((file) => !wanted.test(file))).toEqual([]);
 });
 
