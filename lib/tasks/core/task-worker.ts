@@ -150,6 +150,9 @@ export class TaskWorker<W> implements TaskWorkerIF {
       case TASK_MESSAGES.TASK_CLAIM_GRANTED:
         if (workerId === this.id) this.#run(content as TaskIF);
         break;
+      case TASK_MESSAGES.RELEASE_CLAIM:
+        if (workerId === this.id && taskId === this.#claimed) this.#claimed = undefined;
+        break;
       case TASK_MESSAGES.TASK_AVAILABLE:
         if (this.isFree && isWaiting(content) && this.canDo({ message, content }) === true)
           this.claim(content);
@@ -163,7 +166,9 @@ export class TaskWorker<W> implements TaskWorkerIF {
   /** The task manager has decided on the claim before this is called. */
   #checkClaim(taskId: string | undefined): void {
     if (taskId === undefined || taskId !== this.#claimed) return;
-    if (this.#taskManager?.task(taskId)?.assignedWorker === this.id) return;
+    // The grant comes next, unless the script has the task already.
+    const isGranted = this.#taskManager?.task(taskId)?.assignedWorker === this.id;
+    if (isGranted && taskId !== this.#current?.id) return;
     this.#claimed = undefined;
     // Tasks may have passed by in the meantime.
     if (this.isFree) this.#emit({ message: TASK_MESSAGES.WORKER_READY, content: this });
