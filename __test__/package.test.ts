@@ -177,7 +177,7 @@ test("brings what it needs and no sources, tests or maps", async () => {
     ]),
   );
   const wanted =
-    /^(?:dist\/.+\.(?:js|d\.ts)|native\/binding\.(?:js|d\.ts)|dist\/tasks\/browser\.mjs|(?:index|v2|threads|tasks(?:\/\w+)?)\.(?:js|d\.m?ts)|package\.json|[A-Z]+(?:\.md)?)$/;
+    /^(?:bin\/generate-worker\.js|dist\/.+\.(?:js|d\.ts)|native\/binding\.(?:js|d\.ts)|dist\/tasks\/browser\.mjs|(?:index|v2|threads|tasks(?:\/\w+)?)\.(?:js|d\.m?ts)|package\.json|[A-Z]+(?:\.md)?)$/;
   expect(files.filter((file) => !wanted.test(file))).toEqual([]);
 });
 

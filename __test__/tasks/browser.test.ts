@@ -188,8 +188,8 @@ test("the cleanup before the page goes ends its workers", async () => {
     taskManager.addTask({ name: "spin", params: null });
     await taskManager.run({ name: "fibonacci", params: { n: 1 }, signal: AbortSignal.timeout(1) }).catch(() => {});
   })()`);
-  const [worker] = page.workers();
-  const ended = worker === undefined ? undefined : worker.waitForEvent("close");
+  const [running] = page.workers();
+  const ended = running === undefined ? undefined : running.waitForEvent("close");
   await page.goto(`${site.url}/?next`);
   await ended;
   expect(await page.evaluate("localStorage.getItem('left')")).toBe("0");

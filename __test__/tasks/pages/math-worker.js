@@ -1,6 +1,7 @@
 // math-worker.js
 let myWorkerId = null; // Store worker ID for self-identification
 
+// oxlint-disable-next-line unicorn/prefer-add-event-listener -- the seed has it like this
 self.onmessage = function (e) {
   const { message, taskId, content } = e.data;
 
