@@ -258,6 +258,22 @@ test("a signal takes a task from the queue, or ends the script that runs it", ()
   expect(fakes[1]!.ready().tasks).toEqual([]);
 });
 
+test("one signal ends many tasks, without a warning of Node", () => {
+  const warn = jest.spyOn(process, "emitWarning").mockImplementation(() => {});
+  const { manager, fakes } = fakeWorkers(1);
+  const controller = new AbortController();
+  const errors = jest.fn();
+  const add = (): void => {
+    manager.addTask({ name: "a", params: 1, signal: controller.signal, onError: errors });
+  };
+  for (let count = 0; count < 20; count++) add();
+  fakes[0]!.answer();
+  controller.abort();
+  expect(errors).toHaveBeenCalledTimes(19);
+  expect(manager.status().pending).toEqual([]);
+  expect(warn).not.toHaveBeenCalled();
+});
+
 test("a deleted task runs to its end without callbacks", () => {
   const { manager, fakes } = fakeWorkers(1);
   const called = jest.fn();

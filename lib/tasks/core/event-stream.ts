@@ -23,7 +23,7 @@ export class EventStream {
 
   emit(msg: MessageIF): void {
     if (this.#isClosed) return;
-    this.#waiting.push({ ...msg, managerId: this.#managerId, seq: ++this.#seq });
+    this.#waiting.push(numbered(msg, this.#managerId, ++this.#seq));
     if (!this.#isDelivering) this.#deliver();
   }
 
@@ -44,4 +44,37 @@ export class EventStream {
       this.#isDelivering = false;
     }
   }
+}
+
+/**
+ * `{ ...msg, managerId, seq }`. Messages have many shapes, for which the engine spreads slowly; stores by name take a
+ * fifth of the time.
+ */
+function numbered(msg: MessageIF, managerId: string, seq: number): MessageIF {
+  const copy: MessageIF = { message: msg.message };
+  for (const key of Object.keys(msg) as (keyof MessageIF)[]) {
+    switch (key) {
+      case "content":
+        copy.content = msg.content;
+        break;
+      case "taskId":
+        copy.taskId = msg.taskId!;
+        break;
+      case "workerId":
+        copy.workerId = msg.workerId!;
+        break;
+      case "error":
+        copy.error = msg.error!;
+        break;
+      case "message":
+      case "managerId":
+      case "seq":
+        break;
+      default:
+        Object.assign(copy, { [key]: msg[key] });
+    }
+  }
+  copy.managerId = managerId;
+  copy.seq = seq;
+  return copy;
 }

@@ -1,4 +1,5 @@
 import { config, type Subject } from "rxjs";
+import { AbortWatch } from "./abort-watch.js";
 import { TASK_MESSAGES, TASK_STATUS } from "./constants.js";
 import { EventStream } from "./event-stream.js";
 import { newId } from "./ids.js";
@@ -21,8 +22,6 @@ interface StoredTask {
   readonly task: TaskRequest;
   /** Place in the order in which tasks were added. */
   readonly order: number;
-  /** Stops listening to the task's signal. */
-  readonly forgetSignal: (() => void) | undefined;
   /** The promise of `run`. */
   readonly reject: ((error: Error) => void) | undefined;
   /** Its callback was called, or is about to be. */
@@ -38,6 +37,9 @@ export class TaskManager implements TaskManagerIF {
   readonly #stream: EventStream;
   readonly #tasks = new Map<string, StoredTask>();
   readonly #queue = new TaskQueue();
+  readonly #signals = new AbortWatch<TaskRequest>((task) => {
+    this.#abort(task);
+  });
   readonly #failed = new Set<string>();
   readonly #failedHistory: number;
   readonly #failPendingOnClose: boolean;
@@ -117,7 +119,8 @@ export class TaskManager implements TaskManagerIF {
     const old = { ...task };
     // The queue knows a task by its name and priority.
     this.#queue.remove(taskId);
-    Object.assign(task, props, { id: taskId });
+    Object.assign(task, props);
+    task.id = taskId;
     const isQueued = isClaimable(task);
     if (isQueued) this.#queue.add(task, stored.order);
     this.emit({ message: TASK_MESSAGES.TASK_UPDATED, taskId, content: { old, new: task } });
@@ -181,26 +184,15 @@ export class TaskManager implements TaskManagerIF {
     this.#tasks.set(task.id, {
       task,
       order,
-      forgetSignal: this.#followSignal(task),
       reject,
       isFinished: false,
     });
+    const isAborted = task.signal?.aborted === true;
+    if (task.signal !== undefined && !isAborted) this.#signals.follow(task.signal, task);
     if (isClaimable(task)) this.#queue.add(task, order);
     this.emit({ message: TASK_MESSAGES.NEW_TASK, taskId: task.id, content: task });
-    if (task.signal?.aborted === true) this.#abort(task);
+    if (isAborted) this.#abort(task);
     return task;
-  }
-
-  #followSignal(task: TaskRequest): (() => void) | undefined {
-    const { signal } = task;
-    if (signal === undefined || signal.aborted) return undefined;
-    const listener = (): void => {
-      this.#abort(task);
-    };
-    signal.addEventListener("abort", listener, { once: true });
-    return () => {
-      signal.removeEventListener("abort", listener);
-    };
   }
 
   /** The worker that runs the task sees the response, too, and ends its script. */
@@ -216,7 +208,8 @@ export class TaskManager implements TaskManagerIF {
     if (stored === undefined) return undefined;
     this.#tasks.delete(taskId);
     this.#queue.remove(taskId);
-    stored.forgetSignal?.();
+    const { task } = stored;
+    if (task.signal !== undefined) this.#signals.forget(task.signal, task);
     return stored;
   }
 

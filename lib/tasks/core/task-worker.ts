@@ -25,6 +25,8 @@ export class TaskWorker<W> implements TaskWorkerIF {
   #status: WorkerStatusValue = WORKER_STATUS.OFFLINE;
   #error: string | undefined;
   #link: WorkerLink | undefined;
+  /** Whether the worker keeps the process alive; one that starts does. */
+  #keepsAlive = true;
   /** The task that the script runs. The script has at most one. */
   #current: TaskIF | undefined;
   /** The task that was claimed and neither granted nor refused. */
@@ -136,6 +138,7 @@ export class TaskWorker<W> implements TaskWorkerIF {
         },
       });
       this.#link = link;
+      this.#keepsAlive = true;
       link.post({ message: TASK_MESSAGES.INIT_WORKER, id: this.id, content: this.tasks }, []);
     } catch (error) {
       this.#failScript(errorText(error), error, true);
@@ -206,7 +209,7 @@ export class TaskWorker<W> implements TaskWorkerIF {
       this.#finish({ message: TASK_MESSAGES.WORKER_RESPONSE, taskId: task.id, error: errorText(error) });
       return;
     }
-    this.#link!.keepAlive(true);
+    this.#keepAlive(true);
     if (task.timeout !== undefined) this.#limitTime(task, task.timeout);
     this.#showUpdate();
   }
@@ -242,19 +245,27 @@ export class TaskWorker<W> implements TaskWorkerIF {
   #becomeReady(): void {
     this.#hasBeenReady = true;
     this.#status = WORKER_STATUS.AVAILABLE;
-    this.#link?.keepAlive(false);
     this.#emit({ message: TASK_MESSAGES.WORKER_READY, content: this });
+    if (this.#current === undefined) this.#keepAlive(false);
+  }
+
+  /** Says it only when it changes. */
+  #keepAlive(isNeeded: boolean): void {
+    if (this.#keepsAlive === isNeeded) return;
+    this.#keepsAlive = isNeeded;
+    this.#link?.keepAlive(isNeeded);
   }
 
   /** Ends the current task with a response. The next task may start inside of this. */
   #finish(response: MessageIF): void {
     this.#clearCurrent();
-    this.#link?.keepAlive(false);
     this.#emit(response);
     if (this.#status === WORKER_STATUS.CLOSED || this.#current !== undefined) return;
     this.status = WORKER_STATUS.AVAILABLE;
     this.#showUpdate();
     this.#emit({ message: TASK_MESSAGES.WORKER_READY, content: this });
+    // Only now, for the next task has started inside of this as a rule.
+    if (this.#current === undefined) this.#keepAlive(false);
   }
 
   #clearCurrent(): TaskIF | undefined {
@@ -320,7 +331,8 @@ export class TaskWorker<W> implements TaskWorkerIF {
 
   /** The worker's own id is on its messages, whatever its script sends. */
   #emit(message: MessageIF): void {
-    this.#taskManager?.emit({ ...message, workerId: this.id });
+    message.workerId = this.id;
+    this.#taskManager?.emit(message);
   }
 }
 
