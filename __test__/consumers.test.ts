@@ -10,7 +10,7 @@ jest.setTimeout(120_000);
 let consumer: Consumer;
 
 beforeAll(() => {
-  consumer = new Consumer(["vitest"]);
+  consumer = new Consumer(["vitest", "rxjs", "tslib"]);
 });
 afterAll(() => consumer.remove());
 
@@ -78,6 +78,20 @@ test("its tests of threads run with vitest, in threads", async () => {
   expect(code).toBe(0);
 });
 
+test("its tests of tasks run with vitest, in threads", async () => {
+  consumer.add("tasks.vitest.test.mjs");
+  consumer.add("tasks-worker.mjs");
+  const { code, output } = await consumer.runTool("vitest", [
+    "run",
+    "tasks.vitest.test.mjs",
+    "--pool=threads",
+    "--no-color",
+  ]);
+  expect(output).toMatch(/Tests +2 passed \(2\)/);
+  expect(output).not.toContain("close timed out");
+  expect(code).toBe(0);
+});
+
 const strict = { strict: true, skipLibCheck: false, noEmit: true, target: "es2022", lib: ["es2022"] };
 
 test.each([
@@ -89,8 +103,10 @@ test.each([
   for (const file of files) consumer.add("program.ts", file);
   const threads = files.map((file) => file.replace("program", "threads"));
   for (const file of threads) consumer.add("threads.ts", file);
+  const tasks = files.map((file) => file.replace("program", "tasks"));
+  for (const file of tasks) consumer.add("tasks.ts", file);
   const options = { ...strict, ...settings, exactOptionalPropertyTypes: true };
-  const outcome = await compile(name, options, [...files, ...threads]);
+  const outcome = await compile(name, options, [...files, ...threads, ...tasks]);
   expect(outcome).toStrictEqual({ code: 0, output: "" });
 });
 

@@ -168,6 +168,10 @@ test("brings what it needs and no sources, tests or maps", async () => {
       "package.json",
       "registry.d.ts",
       "registry.js",
+      "dist/tasks/browser.mjs",
+      "tasks.d.ts",
+      "tasks.js",
+      "tasks/browser.d.mts",
       "threads.d.ts",
       "threads.js",
       "v2.d.ts",
@@ -175,7 +179,7 @@ test("brings what it needs and no sources, tests or maps", async () => {
     ]),
   );
   const wanted =
-    /^(?:dist\/.+\.(?:js|d\.ts)|native\/binding\.(?:js|d\.ts)|(?:index|v2|threads|registry)\.(?:js|d\.ts)|package\.json|[A-Z]+(?:\.md)?)$/;
+    /^(?:bin\/generate-worker\.js|dist\/.+\.(?:js|d\.ts)|native\/binding\.(?:js|d\.ts)|dist\/tasks\/browser\.mjs|(?:index|v2|threads|registry|tasks(?:\/\w+)?)\.(?:js|d\.m?ts)|package\.json|[A-Z]+(?:\.md)?)$/;
   expect(files.filter((file) => !wanted.test(file))).toEqual([]);
 });
 

@@ -21,9 +21,9 @@ export interface Outcome {
 export class Consumer {
   readonly folder = mkdtempSync(join(tmpdir(), "worker-server-consumer-"));
 
-  /** `tools` are installed in the project beside it. */
-  constructor(tools: readonly string[] = []) {
-    const installed = this.#installed(ALIAS);
+  /** `tools` are installed in the project beside it; `alias` is the name that the package has there. */
+  constructor(tools: readonly string[] = [], alias = ALIAS) {
+    const installed = this.#installed(alias);
     // Not a link: files of a linked package find everything that is installed in the repository.
     const published = manifestOf(PROJECT_FOLDER).files!.map((path) => path.split("/")[0]!);
     for (const part of new Set([...published, "package.json"])) {

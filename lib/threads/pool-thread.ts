@@ -2,9 +2,9 @@ import { join } from "node:path";
 import { MessageChannel, Worker, receiveMessageOnPort, type MessagePort } from "node:worker_threads";
 import type { ResolvedConfig } from "./config.js";
 import { WorkerState, WorkerTaskType } from "./enums.js";
-import { ownError } from "./own-error.js";
 import type { FromThread, ThreadSetup, ToThread } from "./runtime/messages.js";
 import type { ThreadModules } from "./script-url.js";
+import { ThreadHandle } from "./thread-handle.js";
 import { WorkerRecord } from "./worker-record.js";
 
 const MIB = 1024 * 1024;
@@ -34,13 +34,13 @@ export class PoolThread {
   /** It is recycled after its task. */
   isOverMemory = false;
   readonly #worker: Worker;
+  readonly #handle: ThreadHandle;
   readonly #control: MessagePort;
   readonly #events: ThreadEvents;
   readonly #posted = new Map<number, unknown>();
   #lastPing = 0;
   /** What waits for the answers to pings. */
   readonly #pings = new Map<number, () => void>();
-  #error: Error | undefined;
   #lastUtilization: ReturnType<Worker["performance"]["eventLoopUtilization"]> | undefined;
 
   /** @throws if the thread cannot be made */
@@ -80,6 +80,13 @@ export class PoolThread {
       port1.close();
       throw error;
     }
+    // A message beside the protocol, sent before the port was taken over, is nobody's.
+    this.#handle = new ThreadHandle(this.#worker, (code, error) => {
+      this.#takePosted();
+      this.#control.close();
+      this.exit = { code, error };
+      this.#events.onExit(this, code, error);
+    });
     this.#listen();
   }
 
@@ -92,16 +99,6 @@ export class PoolThread {
   #listen(): void {
     const worker = this.#worker;
     this.info.threadId = worker.threadId;
-    worker.on("error", (error: unknown) => {
-      this.#error ??= ownError(error);
-    });
-    // A message beside the protocol, sent before the port was taken over, is nobody's.
-    worker.once("exit", (code) => {
-      this.#takePosted();
-      this.#control.close();
-      this.exit = { code, error: this.#error };
-      this.#events.onExit(this, code, this.#error);
-    });
     this.#control.on("message", (message: FromThread) => {
       this.#receive(message);
     });
@@ -155,10 +152,7 @@ export class PoolThread {
 
   /** Ends the thread, whatever it does. Resolves when it has ended. */
   async terminate(): Promise<void> {
-    if (this.exit !== undefined) return;
-    const exited = new Promise((resolve) => this.#worker.once("exit", resolve));
-    void this.#worker.terminate();
-    await exited;
+    await this.#handle.terminate();
   }
 
   #receive(message: FromThread): void {

@@ -17,7 +17,7 @@ const clockReads = [
 ];
 const unsafeHomes = ["src/raw.rs", "src/raw/", "src/callbacks.rs", "src/memory.rs"];
 /** The package's entries, each a table of contents. */
-const faces = ["index", "v2", "threads", "registry"];
+const faces = ["index", "v2", "threads", "registry", "tasks", "tasks/browser", "tasks/server"];
 const mostLines = 600;
 
 export function coreIsPure(project) {
@@ -100,6 +100,19 @@ export function oneModuleImportsTheBinding(project) {
   ]
     .filter((path) => path !== "lib/native.ts" && importing.test(project.read(path) ?? ""))
     .map((path) => `${path}: only lib/native.ts imports the binding`);
+}
+
+/** What runs in browsers finds neither the add-on nor Node's modules. */
+export function browserTasksNeedNoNode(project) {
+  const forbidden =
+    /(?:\bfrom|\bimport|require\s*\()\s*\(?\s*["'](?:node:[^"']*|[^"']*\/(?:native|server|threads)(?:[./][^"']*)?)["']/;
+  return project
+    .list("lib/tasks/core", "lib/tasks/browser")
+    .flatMap((path) =>
+      linesWith(project.read(path), forbidden).map(
+        (line) => `${path}:${line}: browsers have neither node: modules nor the add-on`,
+      ),
+    );
 }
 
 export function exportsMatchTheirDeclarations(project) {

@@ -41,8 +41,9 @@ const builds = {
     outputs: ["dist"],
     build: async () => {
       const code = await show(tool("tsc"), ["--project", "tsconfig.json"]);
-      if (code === 0) removeOrphans();
-      return code;
+      if (code !== 0) return code;
+      removeOrphans();
+      return bundleBrowserTasks();
     },
   }),
 
@@ -79,6 +80,17 @@ async function buildNative() {
   const args = ["--platform", "--release", "--output-dir=native", "--js=binding.js", "--dts=binding.d.ts"];
   const code = await show(tool("napi"), ["build", ...args], { env });
   return code === 0 && env !== undefined ? moveSymbolsOut(builtAddOn()) : code;
+}
+
+/** `./tasks/browser` as one ES module, for bundlers and pages. Its code stays readable; bundlers make it small. */
+async function bundleBrowserTasks() {
+  const options = ["--bundle", "--format=esm", "--platform=browser", "--target=es2022", "--external:rxjs"];
+  return show(tool("esbuild"), [
+    inProject("lib/tasks/browser.ts"),
+    ...options,
+    `--outfile=${inProject("dist/tasks/browser.mjs")}`,
+    "--log-level=warning",
+  ]);
 }
 
 /** The compiler leaves the output of a module that is no longer there. */

@@ -4,6 +4,7 @@ import { capture, show } from "./run.mjs";
 
 /** Programs that the tests run, and the Debian packages that have them. */
 const packages = {
+  chromium: { args: ["--version"], debian: "chromium", elsewhere: "chromium" },
   faketime: { args: ["--version"], debian: "faketime", elsewhere: "libfaketime" },
   "redis-server": { args: ["--version"], debian: "redis-server", elsewhere: "redis" },
 };

@@ -1,0 +1,33 @@
+/** The types of the ES module `dist/tasks/browser.mjs`, which is bundled of the same modules. */
+export {
+  BrowserTaskWorker,
+  BrowserWorkerManager,
+  Message,
+  TASK_MESSAGES,
+  TASK_STATUS,
+  TaskError,
+  TaskManager,
+  TaskRequest,
+  WORKER_STATUS,
+} from "./browser.js";
+export type {
+  BrowserTaskWorkerIF,
+  BrowserWorkerManagerIF,
+  ITaskParams,
+  MessageIF,
+  MessageParams,
+  RestartOptions,
+  TaskErrorCode,
+  TaskIF,
+  TaskManagerIF,
+  TaskManagerOptions,
+  TaskStatusKey,
+  TaskStatusSummary,
+  TaskStatusValue,
+  TaskWorkerIF,
+  ThreadLike,
+  WebWorkerLike,
+  WorkerConfig,
+  WorkerStatusKey,
+  WorkerStatusValue,
+} from "./browser.js";
