@@ -92,6 +92,19 @@ test("its tests of tasks run with vitest, in threads", async () => {
   expect(code).toBe(0);
 });
 
+test("its tests of a registry run with vitest, in threads", async () => {
+  consumer.add("registry.vitest.test.mjs");
+  const { code, output } = await consumer.runTool("vitest", [
+    "run",
+    "registry.vitest.test.mjs",
+    "--pool=threads",
+    "--no-color",
+  ]);
+  expect(output).toMatch(/Tests +2 passed \(2\)/);
+  expect(output).not.toContain("close timed out");
+  expect(code).toBe(0);
+});
+
 const strict = { strict: true, skipLibCheck: false, noEmit: true, target: "es2022", lib: ["es2022"] };
 
 test.each([
@@ -105,8 +118,10 @@ test.each([
   for (const file of threads) consumer.add("threads.ts", file);
   const tasks = files.map((file) => file.replace("program", "tasks"));
   for (const file of tasks) consumer.add("tasks.ts", file);
+  const registry = files.map((file) => file.replace("program", "registry"));
+  for (const file of registry) consumer.add("registry.ts", file);
   const options = { ...strict, ...settings, exactOptionalPropertyTypes: true };
-  const outcome = await compile(name, options, [...files, ...threads, ...tasks]);
+  const outcome = await compile(name, options, [...files, ...threads, ...tasks, ...registry]);
   expect(outcome).toStrictEqual({ code: 0, output: "" });
 });
 

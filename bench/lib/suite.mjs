@@ -44,7 +44,7 @@ export async function runSuite({ folder, cases, targets, document, introduction 
 }
 
 /** The figures of each contender, round by round. */
-async function measure(folder, name, contenders, rounds) {
+export async function measure(folder, name, contenders, rounds) {
   const figures = {};
   for (let round = 0; round < rounds; round++)
     for (const contender of contenders) {
@@ -66,7 +66,8 @@ function median(values) {
   return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 }
 
-function medians(samples) {
+/** The median of each figure over the rounds. */
+export function medians(samples) {
   return Object.fromEntries(
     Object.keys(samples[0]).map((key) => [key, median(samples.map((sample) => sample[key]))]),
   );

@@ -10,7 +10,7 @@ import { gzipSync } from "node:zlib";
 import { transformSync } from "esbuild";
 import { ensureBuilt } from "../../scripts/lib/builds.mjs";
 import { inProject, main } from "../../scripts/lib/project.mjs";
-import { capture } from "../../scripts/lib/run.mjs";
+import { measure, medians } from "../lib/suite.mjs";
 import { cases } from "./cases.mjs";
 
 await main(async () => {
@@ -18,7 +18,7 @@ await main(async () => {
   await ensureBuilt("facade");
   const results = {};
   for (const name of Object.keys(cases)) {
-    results[name] = await measure(name, Number(values.rounds));
+    results[name] = await mediansOf(name, Number(values.rounds));
     process.stdout.write(`${name}\n`);
     for (const [contender, figures] of Object.entries(results[name]))
       process.stdout.write(`  ${contender.padEnd(6)}${JSON.stringify(figures)}\n`);
@@ -27,28 +27,11 @@ await main(async () => {
 });
 
 /** The medians of each contender. */
-async function measure(name, rounds) {
-  const samples = {};
-  for (let round = 0; round < rounds; round++)
-    for (const contender of cases[name].contenders) {
-      const args = [inProject("bench/tasks/measure.mjs"), name, contender];
-      const { code, stdout, output } = await capture(process.execPath, args);
-      if (code !== 0) throw new Error(`${name} with ${contender} failed:\n${output}`);
-      (samples[contender] ??= []).push(JSON.parse(stdout));
-    }
+async function mediansOf(name, rounds) {
+  const samples = await measure("bench/tasks", name, cases[name].contenders, rounds);
   return Object.fromEntries(
     Object.entries(samples).map(([contender, figures]) => [contender, medians(figures)]),
   );
-}
-
-function medians(figures) {
-  const keys = Object.keys(figures[0]);
-  return Object.fromEntries(keys.map((key) => [key, median(figures.map((figure) => figure[key]))]));
-}
-
-function median(values) {
-  const sorted = values.toSorted((a, b) => a - b);
-  return Number(((sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2).toFixed(1));
 }
 
 function targetLines(results) {

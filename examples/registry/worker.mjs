@@ -9,7 +9,7 @@ const registry = new WorkerRegistry({ memory });
 const server = createServer(async (request, response) => {
   let text = "";
   for await (const chunk of request) text += chunk;
-  response.end(capability === "upper" ? text.toUpperCase() : [...text].reverse().join(""));
+  response.end(capability === "upper" ? text.toUpperCase() : [...text].toReversed().join(""));
 });
 await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
 
