@@ -78,6 +78,17 @@ test("a store that is away at first does not end it", async () => {
   await registry.close();
 });
 
+test("closing the registry ends it", async () => {
+  const memory = new MapStore();
+  const registry = new WorkerRegistry({ memory });
+  const handle = registry.keepAlive(node("node-1"));
+  await once(handle, "registered");
+  await registry.close();
+  expect(handle.worker).toBeUndefined();
+  expect(await memory.list("task-sentinel/workers/")).toEqual([]);
+  await handle.stop();
+});
+
 test("wrong arguments are refused at once", async () => {
   const registry = new WorkerRegistry();
   expect(() => registry.keepAlive(node("", [], 1))).toThrow(TypeError);

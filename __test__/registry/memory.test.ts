@@ -1,4 +1,4 @@
-import { ClaudeFlowMemory, type MemoryEvent } from "../../registry.js";
+import { ClaudeFlowMemory, type MemoryEvent, WorkerRegistry } from "../../registry.js";
 
 test("values are stored, replaced, listed in order and forgotten", async () => {
   const memory = new ClaudeFlowMemory();
@@ -105,6 +105,11 @@ test("a store that is full refuses new keys only", async () => {
   await memory.store("a", "2");
   await memory.delete("b");
   await memory.store("c", "1");
+  expect(await memory.list()).toEqual(["a", "c"]);
+  await expect(memory.compareAndSet("d", null, "1")).rejects.toMatchObject({ code: "STORE_FULL" });
+  const registry = new WorkerRegistry({ memory });
+  const registration = { nodeId: "node-1", capabilities: [], maxConcurrentTasks: 1 };
+  await expect(registry.registerWorker(registration)).rejects.toMatchObject({ code: "STORE_FULL" });
   expect(await memory.list()).toEqual(["a", "c"]);
 });
 

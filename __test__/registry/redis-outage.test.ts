@@ -89,6 +89,28 @@ test("a server that accepts and says nothing does not hold calls", async () => {
   await release(silent);
 });
 
+test("a server that is too old is refused, with its version", async () => {
+  // There is no such server to install, so this one says of itself what an old one would.
+  const info = "# Server\r\nredis_version:5.0.14\r\n";
+  const old = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.on("data", (data) => {
+      const commands = String(data).match(/^\*/gm) ?? [];
+      const isInfo = /INFO/i.test(String(data)) && !/SETINFO/i.test(String(data));
+      const reply = isInfo ? `$${info.length}\r\n${info}\r\n` : "+OK\r\n".repeat(commands.length);
+      socket.write(reply);
+    });
+  });
+  old.listen(0, "127.0.0.1");
+  await new Promise((resolve) => old.once("listening", resolve));
+  const store = storeOn({ url: `redis://127.0.0.1:${portOf(old)}` });
+  const error = await failureOf(store.get("key"));
+  expect(error).toMatchObject({ code: "ERR_ENGINE_VERSION" });
+  expect(error.message).toContain("5.0.14");
+  await store.close();
+  old.close();
+});
+
 test("the process is not blocked, and other stores go on", async () => {
   const other = await TestRedis.start();
   const [away, there] = [registryOn(redis), registryOn(other)];

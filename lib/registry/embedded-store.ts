@@ -19,9 +19,11 @@ export class EmbeddedStore {
   readonly #native: InstanceType<typeof binding.NativeRegistryStore>;
   readonly #number: number;
   readonly #places = new Float64Array(PLACES);
+  readonly #maxKeys: number;
   #isClosed = false;
 
-  constructor(path?: string) {
+  constructor(path?: string, maxKeys = Infinity) {
+    this.#maxKeys = maxKeys;
     this.#native = openNative(path);
     this.#number = this.#native.number;
   }
@@ -55,6 +57,7 @@ export class EmbeddedStore {
   }
 
   register(id: string, registration: WorkerRegistration, isUniqueNode: boolean, ttl: number): void {
+    this.#assertRoom();
     const { nodeId, capabilities, maxConcurrentTasks } = registration;
     const native = { id, nodeId, capabilities, maxConcurrentTasks, isUniqueNode };
     this.#native.register(native, ttl, this.now());
@@ -147,11 +150,11 @@ export class EmbeddedStore {
     return removed;
   }
 
-  /** False: there would be more than `maxKeys` keys. */
-  set(key: string, value: string, ttl: number, maxKeys = Infinity): boolean {
-    const isSet = this.#native.set(key, value, ttl, maxKeys, this.now());
+  /** @throws `STORE_FULL` if there would be more keys than allowed */
+  set(key: string, value: string, ttl: number): void {
+    const isSet = this.#native.set(key, value, ttl, this.#maxKeys, this.now());
     this.#finish();
-    return isSet;
+    if (!isSet) throw this.#full();
   }
 
   get(key: string): string | null {
@@ -166,6 +169,7 @@ export class EmbeddedStore {
   }
 
   compareAndSet(key: string, expected: string | null, value: string, ttl: number): boolean {
+    if (expected === null) this.#assertRoom();
     const isSet = this.#native.compareAndSet(key, expected, value, ttl, this.now());
     this.#finish();
     return isSet;
@@ -219,6 +223,15 @@ export class EmbeddedStore {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#native.close();
+  }
+
+  /** A new key must not be one too many. */
+  #assertRoom(): void {
+    if (this.#maxKeys !== Infinity && this.size >= this.#maxKeys) throw this.#full();
+  }
+
+  #full(): Error {
+    return registryError("STORE_FULL", `The store has ${this.#maxKeys} keys already`);
   }
 
   #assertOpen(): void {

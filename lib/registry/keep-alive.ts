@@ -23,6 +23,7 @@ export class KeepAlive extends EventEmitter<KeepAliveEvents> {
   readonly #registry: Registry;
   readonly #registration: WorkerRegistration;
   readonly #interval: number;
+  readonly #stopped: () => void;
   #worker: Worker | undefined;
   #timer: NodeJS.Timeout | undefined;
   #failures = 0;
@@ -34,7 +35,7 @@ export class KeepAlive extends EventEmitter<KeepAliveEvents> {
   constructor(
     registry: Registry,
     registration: WorkerRegistration,
-    options: { intervalMs: number | undefined; healthyThreshold: number },
+    options: { intervalMs: number | undefined; healthyThreshold: number; stopped: () => void },
   ) {
     super();
     const { intervalMs = Math.min(options.healthyThreshold / 3, MAX_INTERVAL) } = options;
@@ -44,6 +45,7 @@ export class KeepAlive extends EventEmitter<KeepAliveEvents> {
     this.#registry = registry;
     this.#registration = registration;
     this.#interval = intervalMs;
+    this.#stopped = options.stopped;
     this.#step = this.#beat();
   }
 
@@ -54,8 +56,10 @@ export class KeepAlive extends EventEmitter<KeepAliveEvents> {
 
   /** Ends the heartbeats and unregisters the worker. */
   async stop(): Promise<void> {
+    if (this.#isStopped) return;
     this.#isStopped = true;
     clearTimeout(this.#timer);
+    this.#stopped();
     await this.#step;
     const worker = this.#worker;
     this.#worker = undefined;

@@ -1,6 +1,5 @@
 import { EmbeddedStore } from "./embedded-store.js";
 import { withoutThrowing } from "./emitting.js";
-import { registryError } from "./errors.js";
 import { StoreEventKind } from "./native.js";
 import type { NativeStoreEvent } from "./native.js";
 import type { ClaudeFlowMemoryOptions, FsyncPolicy, MemoryEvent, MemoryStore } from "./types.js";
@@ -43,7 +42,6 @@ export function sharedStoreOf(memory: MemoryStore): SharedStore | undefined {
  */
 export class ClaudeFlowMemory implements MemoryStore {
   readonly #store: EmbeddedStore;
-  readonly #maxKeys: number;
   readonly #fsync: FsyncPolicy | undefined;
   readonly #listeners = new Set<StoreListener>();
   #watchers = 0;
@@ -62,9 +60,8 @@ export class ClaudeFlowMemory implements MemoryStore {
       throw new TypeError("persistPath must be a path");
     }
     if (!POLICIES.includes(fsync)) throw new TypeError(`fsync must be one of ${POLICIES.join(", ")}`);
-    this.#maxKeys = maxKeys;
     this.#fsync = persistPath === undefined ? undefined : fsync;
-    this.#store = new EmbeddedStore(persistPath);
+    this.#store = new EmbeddedStore(persistPath, maxKeys);
     this.#store.onEvents = (events) => this.#dispatch(events);
     shared.set(this, {
       store: this.#store,
@@ -91,9 +88,7 @@ export class ClaudeFlowMemory implements MemoryStore {
   async store(key: string, value: string, ttl?: number): Promise<void> {
     text("key", key);
     text("value", value);
-    if (!this.#store.set(key, value, lifetime(ttl), this.#maxKeys)) {
-      throw registryError("STORE_FULL", `The store has ${this.#maxKeys} keys already`);
-    }
+    this.#store.set(key, value, lifetime(ttl));
     await this.#written();
   }
 

@@ -30,6 +30,7 @@ export class ServerRegistration extends EventEmitter<{ error: [error: Error] }> 
   readonly #entries = new Map<string, Entry>();
   readonly #unsubscribe: Array<() => void>;
   readonly #timer: NodeJS.Timeout;
+  #hasEnded = false;
 
   /** Made by {@link registerServer}. */
   constructor(server: Server, registry: WorkerRegistry, interval: number) {
@@ -56,9 +57,17 @@ export class ServerRegistration extends EventEmitter<{ error: [error: Error] }> 
 
   /** Unregisters every worker and stops following the server. */
   async stop(): Promise<void> {
+    this.#end();
+    await Promise.all([...this.#entries.keys()].map((session) => this.#remove(session)));
+  }
+
+  /** Returns false if it has ended before. */
+  #end(): boolean {
+    const isFirst = !this.#hasEnded;
+    this.#hasEnded = true;
     clearInterval(this.#timer);
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
-    await Promise.all([...this.#entries.keys()].map((session) => this.#remove(session)));
+    return isFirst;
   }
 
   #add(worker: WorkerInfo): void {
@@ -120,7 +129,11 @@ export class ServerRegistration extends EventEmitter<{ error: [error: Error] }> 
   }
 
   #step(entry: Entry, work: () => Promise<void>): Promise<void> {
-    entry.last = entry.last.then(work).catch((error: unknown) => emitError(this, error));
+    entry.last = entry.last.then(work).catch((error: unknown) => {
+      // It stays closed, so there is nothing to follow any more.
+      if (hasCode(error, "REGISTRY_CLOSED") && !this.#end()) return;
+      emitError(this, error);
+    });
     return entry.last;
   }
 }

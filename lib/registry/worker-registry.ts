@@ -57,6 +57,7 @@ export class WorkerRegistry extends EventEmitter<WorkerRegistryEvents> {
   readonly #timer: CleanupTimer;
   readonly #ownMemory: MemoryStore | undefined;
   readonly #offSignals: (() => void) | undefined;
+  readonly #keptAlive = new Set<KeepAlive>();
   #isClosed = false;
 
   /** @throws TypeError or RangeError that names the option. */
@@ -237,16 +238,24 @@ export class WorkerRegistry extends EventEmitter<WorkerRegistryEvents> {
    */
   keepAlive(registration: WorkerRegistration, options: KeepAliveOptions = {}): KeepAlive {
     this.#assertOpen();
-    return new KeepAlive(this, checkedRegistration(registration), {
+    const handle = new KeepAlive(this, checkedRegistration(registration), {
       intervalMs: options.intervalMs,
       healthyThreshold: this.#settings.healthyThreshold,
+      stopped: () => void this.#keptAlive.delete(handle),
     });
+    this.#keptAlive.add(handle);
+    return handle;
   }
 
-  /** Ends the cleanup. A store that was given stays open. Later calls reject with `REGISTRY_CLOSED`. */
+  /**
+   * Stops what `keepAlive` keeps, and the cleanup. A store that was given stays open. Later calls reject with
+   * `REGISTRY_CLOSED`.
+   */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.stopCleanup();
+    // A store that is away must not prevent it; the worker's record expires.
+    await Promise.allSettled([...this.#keptAlive].map((handle) => handle.stop()));
     this.#isClosed = true;
     this.#offSignals?.();
     await this.#backend.close();

@@ -97,6 +97,11 @@ impl Resolved {
         self.health.get(health as usize).copied().unwrap_or_default()
     }
 
+    fn accepts_all(&self) -> bool {
+        let has_least = self.min_available > f64::NEG_INFINITY;
+        self.rarest.is_none() && self.health == [true; 3] && !has_least
+    }
+
     fn accepts(&self, record: &WorkerRecord, interner: &Interner) -> bool {
         if record.load.available_capacity() < self.min_available {
             return false;
@@ -123,14 +128,9 @@ impl Store {
         self.bring_up_to_date(ranking, now);
         let Some(filter) = self.resolve(ranking, filter) else { return Vec::new() };
         let Some(ranking) = self.ranking(ranking) else { return Vec::new() };
-        let is_all = filter.rarest.is_none() && filter.health == [true; 3];
-        if is_all {
+        if filter.accepts_all() {
             // Already in order.
-            let workers = self.table.workers();
-            return workers
-                .filter(|(_, record)| filter.accepts(record, &self.interner))
-                .map(|(index, _)| index)
-                .collect();
+            return self.table.workers().map(|(index, _)| index).collect();
         }
         let mut found: Vec<u32> = Availability::ALL
             .into_iter()
