@@ -77,3 +77,33 @@ export async function openPage(browser: Browser, url: string): Promise<{ page: P
   await page.goto(url);
   return { page, errors };
 }
+
+interface TraceEvent {
+  readonly name: string;
+  readonly pid: number;
+  readonly tid: number;
+  readonly args?: { readonly name?: string };
+  /** Microseconds of CPU time. */
+  readonly tdur?: number;
+}
+
+/**
+ * The most CPU time, in milliseconds, that one task of the page's main thread takes while `run` runs. Not the time that
+ * passes: on a busy machine a task waits for its turn.
+ */
+export async function longestTaskOf(page: Page, run: () => Promise<unknown>): Promise<number> {
+  const browser = page.context().browser()!;
+  await browser.startTracing(page, { categories: ["toplevel", "__metadata"] });
+  await run();
+  const { traceEvents } = JSON.parse((await browser.stopTracing()).toString()) as {
+    traceEvents: TraceEvent[];
+  };
+  const isMain = ({ name, args }: TraceEvent): boolean =>
+    name === "thread_name" && args?.name === "CrRendererMain";
+  const mains = new Set(traceEvents.filter(isMain).map(({ pid, tid }) => `${pid} ${tid}`));
+  const tasks = traceEvents.filter(
+    ({ name, pid, tid }) => name === "ThreadControllerImpl::RunTask" && mains.has(`${pid} ${tid}`),
+  );
+  if (tasks.length === 0) throw new Error("the trace has no task of a page");
+  return Math.max(...tasks.map(({ tdur = 0 }) => tdur)) / 1_000;
+}
