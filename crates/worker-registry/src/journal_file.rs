@@ -28,7 +28,7 @@ pub struct JournalFile {
     path: PathBuf,
     file: File,
     /// Holds the lock. Another file than the one with the lines, which is replaced.
-    _lock: File,
+    lock: File,
     len: u64,
     replaced_len: u64,
     is_damaged: bool,
@@ -65,14 +65,8 @@ impl JournalFile {
         let mut contents = Vec::new();
         file.read_to_end(&mut contents)?;
         let len = contents.len() as u64;
-        let journal = Self {
-            path: path.to_owned(),
-            file,
-            _lock: lock,
-            len,
-            replaced_len: len,
-            is_damaged: false,
-        };
+        let journal =
+            Self { path: path.to_owned(), file, lock, len, replaced_len: len, is_damaged: false };
         Ok((journal, contents))
     }
 
@@ -127,6 +121,14 @@ impl JournalFile {
 
     pub(crate) fn sync_handle(&self) -> Option<SyncHandle> {
         self.file.try_clone().ok().map(SyncHandle)
+    }
+}
+
+impl Drop for JournalFile {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is just being started has a copy of the file for a
+        // moment, and with it the lock. A failure leaves the lock to the end of the process.
+        let _ = self.lock.unlock();
     }
 }
 
