@@ -27,3 +27,17 @@ export function registryWith(memory: RedisStore, config: WorkerRegistryConfig = 
 export async function closeAll(): Promise<void> {
   for (const one of open.splice(0).reverse()) await one.close();
 }
+
+/** One server for the tests of a file, without data at the start of each. */
+export function useRedis(): () => TestRedis {
+  let redis: TestRedis | undefined;
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+  });
+  afterEach(async () => {
+    await closeAll();
+    await redis!.command("FLUSHALL");
+  });
+  afterAll(() => TestRedis.stopAll());
+  return () => redis!;
+}

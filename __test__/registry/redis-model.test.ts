@@ -1,23 +1,11 @@
 import { ClaudeFlowMemory, WorkerRegistry, type WorkerRegistryConfig } from "../../registry.js";
-import { TestRedis } from "../support/redis";
-import { closeAll, registryOn } from "./redis-harness";
+import { registryOn, useRedis } from "./redis-harness";
 
 const STEPS = 400;
 const CAPABILITIES = ["a", "b", "c"];
 const CONFIG: WorkerRegistryConfig = { weights: { capacity: 0.4, success: 0.35, speed: 0.25 } };
 
-let redis: TestRedis;
-
-beforeAll(async () => {
-  redis = await TestRedis.start();
-});
-
-afterEach(async () => {
-  await closeAll();
-  await redis.command("FLUSHALL");
-});
-
-afterAll(() => TestRedis.stopAll());
+const redis = useRedis();
 
 /** The same numbers for the same seed. */
 function randomFrom(seed: number): (below: number) => number {
@@ -58,7 +46,7 @@ class Pair {
 test.each([1, 2, 3])("the scripts do what the embedded store does (seed %d)", async (seed) => {
   const random = randomFrom(seed);
   const embedded = new WorkerRegistry({ memory: new ClaudeFlowMemory(), ...CONFIG });
-  const pair = new Pair(embedded, registryOn(redis, CONFIG));
+  const pair = new Pair(embedded, registryOn(redis(), CONFIG));
   const some = (): string[] => CAPABILITIES.filter(() => random(3) === 0);
 
   for (let step = 0; step < STEPS; step += 1) {

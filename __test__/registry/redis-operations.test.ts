@@ -1,22 +1,10 @@
-import { TestRedis } from "../support/redis";
 import { eventually, node } from "./harness";
-import { closeAll, registryOn, registryWith, storeOn } from "./redis-harness";
+import { registryOn, registryWith, storeOn, useRedis } from "./redis-harness";
 
-let redis: TestRedis;
-
-beforeAll(async () => {
-  redis = await TestRedis.start();
-});
-
-afterEach(async () => {
-  await closeAll();
-  await redis.command("FLUSHALL");
-});
-
-afterAll(() => TestRedis.stopAll());
+const redis = useRedis();
 
 test("a worker is registered, found and removed", async () => {
-  const registry = registryOn(redis);
+  const registry = registryOn(redis());
   const worker = await registry.registerWorker(node("node-1", ["coder", "a:b", ""], 3));
   expect(worker).toEqual({
     id: expect.stringMatching(/^worker-\d{13}-[0-9a-z]{9}$/),
@@ -35,12 +23,12 @@ test("a worker is registered, found and removed", async () => {
   await registry.unregisterWorker(worker.id);
   expect(await registry.getWorker(worker.id)).toBeNull();
   expect(await registry.discoverWorkers()).toEqual([]);
-  const keys = (await redis.command("KEYS", "*")).match(/wsn:\S+/g) ?? [];
+  const keys = (await redis().command("KEYS", "*")).match(/wsn:\S+/g) ?? [];
   expect(keys.filter((key) => !/:(?:s:task-sentinel\/events\/.*|ev|n)$/.test(key))).toEqual([]);
 });
 
 test("an unknown worker is not found by any change, and none brings it back", async () => {
-  const registry = registryOn(redis);
+  const registry = registryOn(redis());
   const gone = await registry.registerWorker(node("node-1"));
   await registry.unregisterWorker(gone.id);
   for (const call of [
@@ -59,7 +47,7 @@ test("an unknown worker is not found by any change, and none brings it back", as
 });
 
 test("priorities are those of the documented examples", async () => {
-  const registry = registryOn(redis);
+  const registry = registryOn(redis());
   const a = await registry.registerWorker(node("A", ["coder"], 10));
   await registry.updateTaskCount(a.id, 2);
   await registry.updateMetrics(a.id, { tasksCompleted: 45, tasksFailedCount: 5, averageTaskDuration: 5000 });
@@ -74,7 +62,7 @@ test("priorities are those of the documented examples", async () => {
 });
 
 test("the best worker is selected and reserved in one step", async () => {
-  const registry = registryOn(redis);
+  const registry = registryOn(redis());
   const few = await registry.registerWorker(node("few", ["coder", "gpu"], 1));
   const many = await registry.registerWorker(node("many", ["coder", "gpu"], 3));
   await registry.registerWorker(node("other", ["coder"], 9));
@@ -91,7 +79,7 @@ test("the best worker is selected and reserved in one step", async () => {
 });
 
 test("a draining worker is listed and gets no reservation", async () => {
-  const registry = registryOn(redis);
+  const registry = registryOn(redis());
   const worker = await registry.registerWorker(node("node-1"));
   await registry.setDraining(worker.id, true);
   expect(await registry.tryAcquire()).toBeNull();
@@ -103,7 +91,7 @@ test("a draining worker is listed and gets no reservation", async () => {
 });
 
 test("strict capacity and unique nodes are kept", async () => {
-  const registry = registryOn(redis, { strictCapacity: true, uniqueNodeId: true });
+  const registry = registryOn(redis(), { strictCapacity: true, uniqueNodeId: true });
   const first = await registry.registerWorker(node("node-1", ["coder"], 2));
   await registry.updateTaskCount(first.id, 2);
   await expect(registry.updateTaskCount(first.id, 1)).rejects.toMatchObject({
@@ -115,7 +103,7 @@ test("strict capacity and unique nodes are kept", async () => {
 });
 
 test("slots of a lease come back when it is released, once, or over", async () => {
-  const registry = registryOn(redis);
+  const registry = registryOn(redis());
   const worker = await registry.registerWorker(node("node-1", ["coder"], 2));
   const released = await registry.acquire({}, { leaseMs: 60_000, owner: "dispatcher ä" });
   expect(released!.worker).toMatchObject({ id: worker.id, currentTasks: 1 });
@@ -136,7 +124,7 @@ test("slots of a lease come back when it is released, once, or over", async () =
 
 test("health goes by the engine's clock; degraded workers come later, unhealthy ones not at all", async () => {
   const config = { healthyThreshold: 1, degradedThreshold: 600_000, degradedPenalty: 0.5 };
-  const registry = registryOn(redis, config);
+  const registry = registryOn(redis(), config);
   const degraded = await registry.registerWorker(node("degraded", ["coder"], 10));
   await eventually(
     async () => (await registry.getWorker(degraded.id))!.healthStatus === "degraded",
@@ -146,7 +134,7 @@ test("health goes by the engine's clock; degraded workers come later, unhealthy 
   const ranked = await registry.getWorkersForLoadBalancing();
   expect(ranked[0]!.priority).toBeCloseTo(0.475, 10);
 
-  const strict = registryOn(redis, { healthyThreshold: 1, degradedThreshold: 2 });
+  const strict = registryOn(redis(), { healthyThreshold: 1, degradedThreshold: 2 });
   expect(await strict.tryAcquire()).toBeNull();
   expect((await strict.tryAcquire({ healthStatus: ["unhealthy"] }))!.id).toBe(degraded.id);
   await registry.heartbeat(degraded.id);
@@ -154,7 +142,7 @@ test("health goes by the engine's clock; degraded workers come later, unhealthy 
 
 test("a cleanup removes unhealthy workers and tells every process once", async () => {
   const config = { healthyThreshold: 1, degradedThreshold: 2 };
-  const [here, there] = [registryOn(redis, config), registryOn(redis, config)];
+  const [here, there] = [registryOn(redis(), config), registryOn(redis(), config)];
   const events: string[] = [];
   for (const [name, registry] of Object.entries({ here, there })) {
     registry.on("workerRegistered", (worker) => events.push(`${name} registered ${worker.nodeId}`));
@@ -176,7 +164,7 @@ test("a cleanup removes unhealthy workers and tells every process once", async (
 });
 
 test("a record that expires is told of once in each process, and stored once", async () => {
-  const [here, there] = [registryOn(redis, { workerTTL: 20 }), registryOn(redis, { workerTTL: 20 })];
+  const [here, there] = [registryOn(redis(), { workerTTL: 20 }), registryOn(redis(), { workerTTL: 20 })];
   const gone: string[] = [];
   here.on("workerUnregistered", ({ workerId, reason }) => gone.push(`here ${workerId} ${reason}`));
   there.on("workerUnregistered", ({ workerId, reason }) => gone.push(`there ${workerId} ${reason}`));
@@ -186,12 +174,12 @@ test("a record that expires is told of once in each process, and stored once", a
   await Promise.all([here.cleanup(), there.cleanup(), here.discoverWorkers(), there.tryAcquire()]);
   await eventually(() => gone.length >= 2, "both were told");
   expect(gone.sort()).toEqual([`here ${worker.id} ttl`, `there ${worker.id} ttl`]);
-  const events = await storeOn({ url: redis.url }).list("task-sentinel/events/worker-unregistered/");
+  const events = await storeOn({ url: redis().url }).list("task-sentinel/events/worker-unregistered/");
   expect(events).toHaveLength(1);
 });
 
 test("a heartbeat that finds another health tells of it", async () => {
-  const registry = registryOn(redis, { healthyThreshold: 1, degradedThreshold: 600_000 });
+  const registry = registryOn(redis(), { healthyThreshold: 1, degradedThreshold: 600_000 });
   const changes: string[] = [];
   registry.on("workerHealthChanged", ({ from, to }) => changes.push(`${from} ${to}`));
   const worker = await registry.registerWorker(node("node-1"));
@@ -206,7 +194,7 @@ test("a heartbeat that finds another health tells of it", async () => {
 });
 
 test("two registries of one store hear of each other's workers", async () => {
-  const memory = storeOn({ url: redis.url });
+  const memory = storeOn({ url: redis().url });
   const [here, there] = [registryWith(memory), registryWith(memory)];
   const heard = new Promise((resolve) => there.once("workerRegistered", resolve));
   const worker = await here.registerWorker(node("node-1"));

@@ -1,27 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { TestRedis } from "../support/redis";
 import { eventually, node } from "./harness";
-import { closeAll, registryOn } from "./redis-harness";
+import { registryOn, useRedis } from "./redis-harness";
 
 const SCRIPT = join(__dirname, "redis-client.cjs");
 
-let redis: TestRedis;
-
-beforeAll(async () => {
-  redis = await TestRedis.start();
-});
-
-afterEach(async () => {
-  await closeAll();
-  await redis.command("FLUSHALL");
-});
-
-afterAll(() => TestRedis.stopAll());
+const redis = useRedis();
 
 function start(what: string, worker: string, times: number): ChildProcess {
-  const args = [SCRIPT, redis.url, what, worker, String(times)];
+  const args = [SCRIPT, redis().url, what, worker, String(times)];
   return spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
 }
 
@@ -35,21 +23,21 @@ async function outputOf(child: ChildProcess): Promise<string> {
 }
 
 test("1,000 parallel changes of one process are all counted", async () => {
-  const registry = registryOn(redis);
+  const registry = registryOn(redis());
   const worker = await registry.registerWorker(node("node-1"));
   await Promise.all(Array.from({ length: 1_000 }, () => registry.updateTaskCount(worker.id, 1)));
   expect((await registry.getWorker(worker.id))!.currentTasks).toBe(1_000);
 });
 
 test("500 changes of each of four processes are all counted", async () => {
-  const registry = registryOn(redis);
+  const registry = registryOn(redis());
   const worker = await registry.registerWorker(node("node-1"));
   await Promise.all(Array.from({ length: 4 }, () => outputOf(start("count", worker.id, 500))));
   expect((await registry.getWorker(worker.id))!.currentTasks).toBe(2_000);
 }, 30_000);
 
 test("eight processes never take more than the slots there are", async () => {
-  const registry = registryOn(redis);
+  const registry = registryOn(redis());
   const workers = [];
   for (let count = 0; count < 5; count += 1) {
     workers.push(await registry.registerWorker(node(`node-${count}`, [], 10)));
@@ -68,7 +56,7 @@ test("eight processes never take more than the slots there are", async () => {
 }, 30_000);
 
 test("50 slots are given out 50 times, whoever asks at the same time", async () => {
-  const registries = Array.from({ length: 4 }, () => registryOn(redis));
+  const registries = Array.from({ length: 4 }, () => registryOn(redis()));
   await registries[0]!.registerWorker(node("node-1", [], 30));
   await registries[0]!.registerWorker(node("node-2", [], 20));
   const asked = registries.flatMap((registry) => Array.from({ length: 40 }, () => registry.tryAcquire()));
@@ -80,7 +68,7 @@ test("50 slots are given out 50 times, whoever asks at the same time", async () 
 });
 
 test("slots of a dispatcher that is killed come back", async () => {
-  const registry = registryOn(redis);
+  const registry = registryOn(redis());
   const worker = await registry.registerWorker(node("node-1", [], 10));
   const child = start("hold", "", 10);
   await once(child.stdout!, "data");

@@ -1,23 +1,11 @@
 import type { MemoryEvent } from "../../registry.js";
-import { TestRedis } from "../support/redis";
 import { eventually, node } from "./harness";
-import { closeAll, registryOn, registryWith, storeOn } from "./redis-harness";
+import { registryOn, registryWith, storeOn, useRedis } from "./redis-harness";
 
-let redis: TestRedis;
-
-beforeAll(async () => {
-  redis = await TestRedis.start();
-});
-
-afterEach(async () => {
-  await closeAll();
-  await redis.command("FLUSHALL");
-});
-
-afterAll(() => TestRedis.stopAll());
+const redis = useRedis();
 
 test("values are set, found, listed and forgotten", async () => {
-  const store = storeOn({ url: redis.url });
+  const store = storeOn({ url: redis().url });
   await store.store("a/1", "ä\n\0", 60_000);
   await store.store("a/2", "");
   await store.store("b[*]?", "pattern");
@@ -35,7 +23,7 @@ test("values are set, found, listed and forgotten", async () => {
 });
 
 test("a value expires; a new one replaces its time to live", async () => {
-  const store = storeOn({ url: redis.url });
+  const store = storeOn({ url: redis().url });
   await store.store("short", "1", 5);
   await store.store("kept", "1", 5);
   await store.store("kept", "2");
@@ -44,7 +32,7 @@ test("a value expires; a new one replaces its time to live", async () => {
 });
 
 test("a value is set only if it is the expected one", async () => {
-  const store = storeOn({ url: redis.url });
+  const store = storeOn({ url: redis().url });
   expect(await store.compareAndSet("key", "1", "2")).toBe(false);
   expect(await store.compareAndSet("key", null, "1")).toBe(true);
   expect(await store.compareAndSet("key", null, "2")).toBe(false);
@@ -55,7 +43,7 @@ test("a value is set only if it is the expected one", async () => {
 });
 
 test("the keys of workers show their records, and take them", async () => {
-  const memory = storeOn({ url: redis.url });
+  const memory = storeOn({ url: redis().url });
   const registry = registryWith(memory);
   const worker = await registry.registerWorker(node("node-1", [], 4));
   const key = `task-sentinel/workers/${worker.id}`;
@@ -81,7 +69,7 @@ test("the keys of workers show their records, and take them", async () => {
 });
 
 test("a corrupt record is told of once, hides no other, and can be removed", async () => {
-  const memory = storeOn({ url: redis.url });
+  const memory = storeOn({ url: redis().url });
   const registry = registryWith(memory);
   const errors: Error[] = [];
   registry.on("error", (error) => errors.push(error));
@@ -102,7 +90,7 @@ test("a corrupt record is told of once, hides no other, and can be removed", asy
 test.each(["a b", "a:b/c\n", "{x}", "*", "__proto__", "\u{1F600}", "x".repeat(10_000), "\0", "'\"]]--"])(
   "a hostile text %j stays what it is",
   async (text) => {
-    const memory = storeOn({ url: redis.url });
+    const memory = storeOn({ url: redis().url });
     const registry = registryWith(memory);
     const worker = await registry.registerWorker(node(text, [text, `${text}2`], 2));
     expect(worker).toMatchObject({ nodeId: text, capabilities: [text, `${text}2`] });
@@ -120,11 +108,11 @@ test.each(["a b", "a:b/c\n", "{x}", "*", "__proto__", "\u{1F600}", "x".repeat(10
 );
 
 test("a watcher hears of workers of every process", async () => {
-  const store = storeOn({ url: redis.url });
+  const store = storeOn({ url: redis().url });
   const events: MemoryEvent[] = [];
   const unwatch = store.watch("task-sentinel/workers/", (event) => events.push(event));
   await store.get("connect");
-  const registry = registryOn(redis);
+  const registry = registryOn(redis());
   const worker = await registry.registerWorker(node("node-1"));
   await registry.unregisterWorker(worker.id);
   const key = `task-sentinel/workers/${worker.id}`;

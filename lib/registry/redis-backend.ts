@@ -6,7 +6,6 @@ import { hasCode, registryError, workerNotFound } from "./errors.js";
 import type { RedisConnection, RedisEvent } from "./redis-store.js";
 import { corruptRecord } from "./store-answers.js";
 import type {
-  HealthStatus,
   ReleaseOptions,
   Reservation,
   UnregisterReason,
@@ -16,23 +15,12 @@ import type {
   WorkerWithPriority,
 } from "./types.js";
 import { nonce } from "./worker-id.js";
-import { healthOf, withoutPriority } from "./worker.js";
+import { healthOf, withoutPriority, withPriority } from "./worker.js";
 
 /** A worker as the engine's side writes it. */
 interface Answer {
   priority: number;
-  record: {
-    id: string;
-    nodeId: string;
-    capabilities: string[];
-    maxConcurrentTasks: number;
-    currentTasks: number;
-    healthStatus: HealthStatus;
-    lastHeartbeat: string;
-    startedAt: string;
-    metrics: WorkerMetrics;
-    draining?: true;
-  };
+  record: Omit<Worker, "lastHeartbeat" | "startedAt"> & { lastHeartbeat: string; startedAt: string };
 }
 
 interface AnswerList {
@@ -206,22 +194,18 @@ function filterOf({ capabilities, health, minAvailable }: CheckedFilter): object
 }
 
 function workerOf({ priority, record }: Answer): WorkerWithPriority {
-  const { maxConcurrentTasks, currentTasks, metrics, draining } = record;
-  const tasks = metrics.tasksCompleted + metrics.tasksFailedCount;
-  const worker: WorkerWithPriority = {
-    id: record.id,
-    nodeId: record.nodeId,
-    capabilities: record.capabilities,
-    maxConcurrentTasks,
-    currentTasks,
-    healthStatus: record.healthStatus,
-    lastHeartbeat: new Date(record.lastHeartbeat),
-    startedAt: new Date(record.startedAt),
-    metrics,
-    priority,
-    availableCapacity: maxConcurrentTasks - currentTasks,
-    successRate: tasks === 0 ? 1 : metrics.tasksCompleted / tasks,
+  const { lastHeartbeat, startedAt, ...rest } = record;
+  const worker: Worker = {
+    id: rest.id,
+    nodeId: rest.nodeId,
+    capabilities: rest.capabilities,
+    maxConcurrentTasks: rest.maxConcurrentTasks,
+    currentTasks: rest.currentTasks,
+    healthStatus: rest.healthStatus,
+    lastHeartbeat: new Date(lastHeartbeat),
+    startedAt: new Date(startedAt),
+    metrics: rest.metrics,
   };
-  if (draining === true) worker.draining = true;
-  return worker;
+  if (rest.draining === true) worker.draining = true;
+  return withPriority(worker, priority);
 }

@@ -36,10 +36,7 @@ function readWorker(
 ): WorkerWithPriority {
   const maxConcurrentTasks = places[place + WorkerPlace.MaxConcurrentTasks]!;
   const currentTasks = places[place + WorkerPlace.CurrentTasks]!;
-  const tasksCompleted = places[place + WorkerPlace.TasksCompleted]!;
-  const tasksFailedCount = places[place + WorkerPlace.TasksFailed]!;
-  const tasks = tasksCompleted + tasksFailedCount;
-  const worker: WorkerWithPriority = {
+  const worker: Worker = {
     id,
     nodeId,
     capabilities,
@@ -49,16 +46,24 @@ function readWorker(
     lastHeartbeat: new Date(places[place + WorkerPlace.LastHeartbeat]!),
     startedAt: new Date(places[place + WorkerPlace.StartedAt]!),
     metrics: {
-      tasksCompleted,
-      tasksFailedCount,
+      tasksCompleted: places[place + WorkerPlace.TasksCompleted]!,
+      tasksFailedCount: places[place + WorkerPlace.TasksFailed]!,
       averageTaskDuration: places[place + WorkerPlace.AverageTaskDuration]!,
     },
-    priority: places[place + WorkerPlace.Priority]!,
-    availableCapacity: maxConcurrentTasks - currentTasks,
-    successRate: tasks === 0 ? 1 : tasksCompleted / tasks,
   };
   if (places[place + WorkerPlace.IsDraining] === 1) worker.draining = true;
-  return worker;
+  return withPriority(worker, places[place + WorkerPlace.Priority]!);
+}
+
+/** Adds what belongs to load balancing. Changes and returns the object. */
+export function withPriority(worker: Worker, priority: number): WorkerWithPriority {
+  const { maxConcurrentTasks, currentTasks, metrics } = worker;
+  const tasks = metrics.tasksCompleted + metrics.tasksFailedCount;
+  return Object.assign(worker, {
+    priority,
+    availableCapacity: maxConcurrentTasks - currentTasks,
+    successRate: tasks === 0 ? 1 : metrics.tasksCompleted / tasks,
+  });
 }
 
 /** Without what belongs to load balancing only. Changes and returns the object. */

@@ -1,9 +1,3 @@
-local id = ARGV[own + 1]
-local w = load(id)
-if not w then
-  expired(id)
-  return NOT_FOUND
-end
-w.draining = ARGV[own + 2] == '1'
-save(w)
-return {'ok'}
+return change(ARGV[own + 1], function(w)
+  w.draining = ARGV[own + 2] == '1'
+end)

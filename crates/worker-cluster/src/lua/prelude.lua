@@ -208,6 +208,19 @@ local function expire_reservations()
   end
 end
 
+-- Changes one worker and writes it. `apply` may return a result, and then nothing is written.
+local function change(id, apply)
+  local w = load(id)
+  if not w then
+    expired(id)
+    return NOT_FOUND
+  end
+  local result = apply(w)
+  if result then return result end
+  save(w)
+  return {'ok'}
+end
+
 -- What a caller gets to see of a worker.
 local function record(id)
   return redis.call('HGETALL', worker_key(id))
