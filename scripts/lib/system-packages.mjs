@@ -6,6 +6,7 @@ import { capture, show } from "./run.mjs";
 const packages = {
   chromium: { args: ["--version"], debian: "chromium", elsewhere: "chromium" },
   faketime: { args: ["--version"], debian: "faketime", elsewhere: "libfaketime" },
+  openssl: { args: ["version"], debian: "openssl", elsewhere: "openssl" },
   "redis-server": { args: ["--version"], debian: "redis-server", elsewhere: "redis" },
 };
 
