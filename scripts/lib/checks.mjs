@@ -46,7 +46,11 @@ export const checks = {
   bindings: { needs: thePackage, run: bindings },
   types: { needs: thePackage, run: typeTests },
   package: { needs: thePackage, run: packageChecks },
-  jest: { needs: [...thePackage, "faults"], programs: ["chromium", "faketime", "openssl", "redis-server"], run: jest },
+  jest: {
+    needs: [...thePackage, "faults"],
+    programs: ["chromium", "faketime", "openssl", "redis-server"],
+    run: jest,
+  },
 };
 
 /** The load generator of the benchmark and the fuzz targets are workspaces of their own. */
