@@ -107,6 +107,16 @@ test.each(["a b", "a:b/c\n", "{x}", "*", "__proto__", "\u{1F600}", "x".repeat(10
   },
 );
 
+test("half a character is replaced, as in the embedded store", async () => {
+  const memory = storeOn({ url: redis().url });
+  const registry = registryWith(memory);
+  const worker = await registry.registerWorker(node("half \ud800", ["\udc00"]));
+  expect(worker).toMatchObject({ nodeId: "half \ufffd", capabilities: ["\ufffd"] });
+  expect((await registry.tryAcquire({ capabilities: ["\udc00"] }))!.id).toBe(worker.id);
+  await memory.store("\\ud800", "\\ud800 is plain text");
+  expect(await memory.get("\\ud800")).toBe("\\ud800 is plain text");
+});
+
 test("a watcher hears of workers of every process", async () => {
   const store = storeOn({ url: redis().url });
   const events: MemoryEvent[] = [];

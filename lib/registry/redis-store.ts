@@ -157,7 +157,7 @@ export class RedisStore implements MemoryStore {
     if (this.#isClosed) return Promise.reject(closed());
     return new Promise((resolve, reject) => {
       this.#lastCall = this.#lastCall >= 0xffff_ffff ? 1 : this.#lastCall + 1;
-      this.#native.call(this.#lastCall, registry, JSON.stringify(request));
+      this.#native.call(this.#lastCall, registry, toJson(request));
       this.#pending.set(this.#lastCall, { resolve, reject });
       if (this.#pending.size === 1) this.#native.setKeepAlive(true);
     });
@@ -198,6 +198,15 @@ export class RedisStore implements MemoryStore {
     const event = eventOf(kind, body);
     for (const listener of [...this.#listeners]) withoutThrowing(() => listener(event));
   }
+}
+
+/** Halves of characters, which have no form in UTF-8, become replacement characters, as in the embedded store. */
+function toJson(request: object): string {
+  const json = JSON.stringify(request);
+  if (!/\\ud[89a-f]/.test(json)) return json;
+  return JSON.stringify(request, (_key, value: unknown) =>
+    typeof value === "string" ? Buffer.from(value, "utf8").toString("utf8") : value,
+  );
 }
 
 /** The words before the id of a worker, which may have spaces in it, are the details. */
